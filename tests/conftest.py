@@ -1,0 +1,60 @@
+"""Fixtures of the whole suite: one PostgreSQL and one Redis for a session, an own database for each test."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from nadia.embedded import EmbeddedServers, RedisEndpoint
+from support import servers as support
+
+
+@pytest.fixture(scope="session")
+async def servers() -> AsyncIterator[EmbeddedServers]:
+    """Both servers, started on first use and stopped with the session."""
+    with support.short_folder() as base:
+        running = await support.start_servers(base)
+        try:
+            yield running
+        finally:
+            await running.stop()
+
+
+@pytest.fixture(scope="session")
+def prepare_template() -> Callable[[str], None]:
+    """What fills the template database, given its owner's URL; a folder's conftest may put another in its place."""
+    return support.prepare_template
+
+
+@pytest.fixture(scope="session")
+async def database_template(servers: EmbeddedServers, prepare_template: Callable[[str], None]) -> None:
+    """The database that `database` clones, filled once."""
+    owner_dsn = await support.create_template(servers)
+    # In a thread: migrations may run an event loop of their own.
+    await asyncio.to_thread(prepare_template, owner_dsn)
+
+
+@pytest.fixture
+async def database(servers: EmbeddedServers, database_template: None) -> AsyncIterator[support.ClonedDatabase]:
+    """A database of this test's own, with the newest schema and no rows."""
+    async with support.cloned_database(servers) as clone:
+        yield clone
+
+
+@pytest.fixture
+def postgres_dsn(database: support.ClonedDatabase) -> str:
+    """URL of this test's database as the product's role, which changes rows and no tables."""
+    return database.app_dsn
+
+
+@pytest.fixture
+def postgres_owner_dsn(database: support.ClonedDatabase) -> str:
+    """URL of this test's database as the role that owns the schema."""
+    return database.owner_dsn
+
+
+@pytest.fixture
+async def redis_endpoint(servers: EmbeddedServers) -> RedisEndpoint:
+    """The session's Redis, emptied."""
+    await support.empty_redis(servers.redis)
+    return servers.redis
