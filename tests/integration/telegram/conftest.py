@@ -1,0 +1,12 @@
+"""A private folder for each sandbox, with a name short enough for a socket's path."""
+
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("support.gateway_contract")
+
+
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tg")
