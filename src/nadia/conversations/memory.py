@@ -1,0 +1,232 @@
+"""What a conversation was about lately: the last 50 messages, for 7 days, in Redis; rebuilt from PostgreSQL.
+
+A memory carries the version of the conversation that it shows: its revision and the number of replies. Who adds a
+message appends to a memory that shows just the version before; whatever else happens, the versions differ and the next
+reader rebuilds it.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, cast
+
+import structlog
+
+from nadia.constants import MAX_HISTORY_LENGTH, MEMORY_TTL_SECONDS, TELEGRAM_TEXT_LIMIT
+from nadia.conversations.messages import Message, Messages, NewMessage, Recorded
+from nadia.conversations.models import Conversation
+from nadia.errors import UnavailableError
+from nadia.redis import Command, RedisConnection, RedisConnectionMixin, Script, keys
+
+log = structlog.get_logger(__name__)
+
+# The list's head is its version, the rest are messages, oldest first.
+# KEYS: memory. ARGV: version before, version now, message.
+# Appends to a memory that shows the version before; drops any other, to be rebuilt by the next reader.
+_APPEND: Final = Script(f"""
+local known = redis.call('LINDEX', KEYS[1], 0)
+if not known then return 0 end
+if known ~= ARGV[1] then
+  redis.call('DEL', KEYS[1])
+  return 0
+end
+if redis.call('RPUSH', KEYS[1], ARGV[3]) > {MAX_HISTORY_LENGTH} + 1 then
+  redis.call('LPOP', KEYS[1])
+end
+redis.call('LSET', KEYS[1], 0, ARGV[2])
+redis.call('EXPIRE', KEYS[1], {MEMORY_TTL_SECONDS})
+return 1
+""")
+
+# KEYS: memory. ARGV: version, messages.
+_REBUILD: Final = Script(f"""
+redis.call('DEL', KEYS[1])
+for position = 1, #ARGV do redis.call('RPUSH', KEYS[1], ARGV[position]) end
+return redis.call('EXPIRE', KEYS[1], {MEMORY_TTL_SECONDS})
+""")
+
+_AS_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_DAMAGED: Final = (ValueError, KeyError, TypeError, OverflowError, OSError)
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A message as drafting reads it.
+
+    Parameters
+    ----------
+    author : str
+        ``customer``, ``desk`` or ``phone``.
+    kind : str
+        ``text``, ``photo`` and so on.
+    text : str
+        Empty for a deleted one; cut to what one message of Telegram's can hold.
+    sent_at : datetime
+        UTC.
+    deleted : bool
+        Taken back by its author.
+    """
+
+    author: str
+    kind: str
+    text: str
+    sent_at: datetime
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Rebuilt:
+    version: str
+    messages: list[Remembered]
+
+
+class ConversationMemory(RedisConnectionMixin):
+    """Reads and keeps conversations' memories.
+
+    Parameters
+    ----------
+    redis : RedisConnection
+        Where they are.
+    messages : Messages
+        What they are rebuilt from.
+    """
+
+    def __init__(self, *, redis: RedisConnection, messages: Messages) -> None:
+        super().__init__(redis=redis)
+        self._messages = messages
+
+    async def recall(self, conversation: Conversation) -> list[Remembered]:
+        """Return the conversation's last messages, oldest first, at most 50.
+
+        Raises
+        ------
+        UnavailableError
+            If PostgreSQL is away and memory does not know it.
+        """
+        try:
+            cached = await self._read(conversation)
+        except UnavailableError:
+            return (await self._from_record(conversation)).messages
+        if cached is not None:
+            return cached
+        rebuilt = await self._from_record(conversation)
+        try:
+            await self._write(conversation, rebuilt)
+        except UnavailableError:
+            log.debug("memory.not_kept", conversation_id=conversation.id)
+        return rebuilt.messages
+
+    async def append(
+        self, conversation: Conversation, message: NewMessage, recorded: Recorded, *, along: Sequence[Command] = ()
+    ) -> None:
+        """Add a message to a memory that shows the version before it; no other memory is touched or survives.
+
+        Parameters
+        ----------
+        conversation : Conversation
+            Whose.
+        message : NewMessage
+            What was put on record.
+        recorded : Recorded
+            How far the conversation came with it.
+        along : sequence of Command
+            What else is to be done for this message, in the same round trip.
+
+        Raises
+        ------
+        UnavailableError
+            If Redis is away; the version will tell that the memory is old.
+        """
+        await self._redis_connection.send([self.appending(conversation, message, recorded), *along])
+
+    def appending(self, conversation: Conversation, message: NewMessage, recorded: Recorded) -> Command:
+        """Return the command of `append`, for senders that have others for the same round trip."""
+        return _APPEND.call(
+            keys=[keys.memory(conversation.partition, conversation.id)],
+            args=[
+                version_of(recorded.revision - 1, recorded.replies),
+                version_of(recorded.revision, recorded.replies),
+                encode(remember(message)),
+            ],
+        )
+
+    async def forget(self, conversation: Conversation) -> None:
+        """Drop a memory; the next reader rebuilds it.
+
+        Raises
+        ------
+        UnavailableError
+            If Redis is away; the version will tell that the memory is old.
+        """
+        async with self._redis() as redis:
+            await redis.delete(keys.memory(conversation.partition, conversation.id))
+
+    async def _read(self, conversation: Conversation) -> list[Remembered] | None:
+        async with self._redis() as redis:
+            entries = cast("list[str]", await redis.lrange(keys.memory(conversation.partition, conversation.id), 0, -1))
+        if not entries or entries[0] != version_of(conversation.revision, conversation.replies):
+            return None
+        try:
+            return [decode(entry) for entry in entries[1:]]
+        except _DAMAGED:
+            log.warning("memory.unreadable", conversation_id=conversation.id)
+            return None
+
+    async def _write(self, conversation: Conversation, rebuilt: _Rebuilt) -> None:
+        await self._redis_connection.run(
+            _REBUILD,
+            keys=[keys.memory(conversation.partition, conversation.id)],
+            args=[rebuilt.version, *map(encode, rebuilt.messages)],
+        )
+
+    async def _from_record(self, conversation: Conversation) -> _Rebuilt:
+        # The version is the record's own: by now it may be newer than the conversation that was asked about.
+        history = await self._messages.history(conversation.id, limit=MAX_HISTORY_LENGTH)
+        return _Rebuilt(
+            version=version_of(history.revision, history.replies),
+            messages=[remember(message) for message in history.messages],
+        )
+
+
+def version_of(revision: int, replies: int) -> str:
+    """Return the version of a conversation that a memory shows."""
+    return f"{revision}/{replies}"
+
+
+def remember(message: NewMessage) -> Remembered:
+    """Return what memory keeps of a message."""
+    deleted = isinstance(message, Message) and message.deleted_at is not None
+    return Remembered(
+        author=message.author,
+        kind=message.kind,
+        text="" if deleted else message.text[:TELEGRAM_TEXT_LIMIT],
+        sent_at=message.sent_at,
+        deleted=deleted,
+    )
+
+
+def encode(entry: Remembered) -> str:
+    """Write an entry as it lies in Redis."""
+    fields: dict[str, object] = {"a": entry.author, "k": entry.kind, "t": entry.text, "s": entry.sent_at.timestamp()}
+    if entry.deleted:
+        fields["d"] = 1
+    return _AS_JSON.encode(fields)
+
+
+def decode(text: str) -> Remembered:
+    """Read an entry as it lies in Redis.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError, OverflowError, OSError
+        If it is damaged.
+    """
+    fields = json.loads(text)
+    return Remembered(
+        author=str(fields["a"]),
+        kind=str(fields["k"]),
+        text=str(fields["t"]),
+        sent_at=datetime.fromtimestamp(float(fields["s"]), UTC),
+        deleted=bool(fields.get("d")),
+    )

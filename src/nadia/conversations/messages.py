@@ -1,0 +1,400 @@
+"""Messages on record: what customers wrote, what the desk sent, what the operator wrote from a phone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from nadia.conversations.models import Conversation
+from nadia.conversations.transitions import conversation_from_row
+from nadia.errors import NadiaError, NotFoundError
+from nadia.postgres import Connection, Database
+from nadia.redis.keys import partition_of
+
+# Every inbound statement begins with this: the account's row, if it is still ours. The share lock holds up a take-over
+# until the statement is committed, so that nothing of an old owner's is written after it.
+_OWNED = """
+owned AS (
+    SELECT id FROM telegram_accounts
+    WHERE id = %(account_id)s AND fencing_token = %(fencing_token)s AND expires_at > clock_timestamp()
+    FOR SHARE
+)
+"""
+
+# The customer and the chat, made with the first message. A changed name is taken over.
+_ENSURE_CONVERSATION = """
+WITH owned AS (
+    SELECT id FROM telegram_accounts
+    WHERE id = %(account_id)s AND (
+        %(fencing_token)s::bigint IS NULL
+        OR fencing_token = %(fencing_token)s AND expires_at > clock_timestamp()
+    )
+    FOR SHARE
+), person AS (
+    INSERT INTO people (network, telegram_user_id, name, username)
+    SELECT %(network)s, %(user_id)s, %(name)s, %(username)s FROM owned
+    ON CONFLICT (network, telegram_user_id) DO UPDATE SET name = excluded.name, username = excluded.username
+    RETURNING id
+)
+INSERT INTO conversations (telegram_account_id, chat_id, person_id, partition)
+SELECT %(account_id)s, %(chat_id)s, person.id, %(partition)s FROM person
+ON CONFLICT (telegram_account_id, chat_id) DO UPDATE SET person_id = excluded.person_id
+RETURNING id, telegram_account_id, chat_id, partition, revision, replies, disclosed_at
+"""
+
+# One statement, one commit: the conversation's new revision, the message, and the check that this process still owns
+# the account. The revision comes first, because it locks the conversation: messages get their rows in the order of
+# arrival, and sealing sees all of a message or nothing.
+_RECORD = f"""
+WITH {_OWNED}, known AS (
+    SELECT id FROM messages
+    WHERE telegram_account_id = %(account_id)s AND chat_id = %(chat_id)s
+      AND telegram_message_id = %(telegram_message_id)s
+), risen AS (
+    UPDATE conversations c SET
+        revision = c.revision + 1,
+        last_inbound_at = CASE WHEN %(direction)s = 'in' THEN clock_timestamp() ELSE c.last_inbound_at END
+    FROM owned WHERE c.id = %(conversation_id)s AND NOT EXISTS (SELECT 1 FROM known)
+    RETURNING c.revision, c.replies
+), stored AS (
+    INSERT INTO messages (conversation_id, telegram_account_id, chat_id, telegram_message_id, direction, author,
+                          kind, text, reply_to, sent_at, edited_at)
+    SELECT %(conversation_id)s, %(account_id)s, %(chat_id)s, %(telegram_message_id)s, %(direction)s, %(author)s,
+           %(kind)s, %(text)s, %(reply_to)s, %(sent_at)s, %(edited_at)s
+    FROM risen
+    -- Someone may have been quicker since the look for known ones; then the revision rose once too often, no more.
+    ON CONFLICT (telegram_account_id, chat_id, telegram_message_id) DO NOTHING
+    RETURNING id
+)
+SELECT (SELECT count(*) FROM owned) AS owned, (SELECT count(*) FROM known) AS known,
+       (SELECT id FROM stored) AS id, risen.revision, risen.replies
+FROM (SELECT 1) one LEFT JOIN risen ON true
+"""  # noqa: S608 - constants only
+
+# An edit or a deletion is an inbound event of its own: the revision rises when it changed anything. Conversations are
+# locked before their messages, as sealing does. An update that comes again must not undo a later edit.
+_EDIT = f"""
+WITH {_OWNED}, conversation AS (
+    SELECT c.id FROM conversations c, owned
+    WHERE c.telegram_account_id = owned.id AND c.chat_id = %(chat_id)s FOR UPDATE OF c
+), edited AS (
+    UPDATE messages m SET text = %(text)s, edited_at = %(edited_at)s FROM conversation
+    WHERE m.conversation_id = conversation.id AND m.telegram_account_id = %(account_id)s
+      AND m.chat_id = %(chat_id)s AND m.telegram_message_id = %(telegram_message_id)s
+      AND (m.edited_at IS NULL OR m.edited_at <= %(edited_at)s)
+      AND (m.text <> %(text)s OR m.edited_at IS DISTINCT FROM %(edited_at)s)
+    RETURNING m.conversation_id
+), risen AS (
+    UPDATE conversations SET revision = revision + 1 WHERE id IN (SELECT conversation_id FROM edited)
+    RETURNING id, telegram_account_id, chat_id, partition, revision, replies, disclosed_at
+)
+SELECT (SELECT count(*) FROM owned) AS owned, risen.* FROM (SELECT 1) one LEFT JOIN risen ON true
+"""  # noqa: S608 - constants only
+
+_DELETE = f"""
+WITH {_OWNED}, concerned AS (
+    SELECT c.id FROM conversations c, owned
+    WHERE c.id IN (
+        SELECT m.conversation_id FROM messages m
+        WHERE m.telegram_account_id = %(account_id)s AND m.telegram_message_id = ANY(%(telegram_message_ids)s)
+          AND (%(chat_id)s::bigint IS NULL OR m.chat_id = %(chat_id)s) AND m.deleted_at IS NULL
+    )
+    ORDER BY c.id FOR UPDATE OF c
+), deleted AS (
+    UPDATE messages m SET deleted_at = clock_timestamp() FROM concerned
+    WHERE m.conversation_id = concerned.id AND m.telegram_account_id = %(account_id)s
+      AND m.telegram_message_id = ANY(%(telegram_message_ids)s)
+      AND (%(chat_id)s::bigint IS NULL OR m.chat_id = %(chat_id)s) AND m.deleted_at IS NULL
+    RETURNING m.conversation_id
+), risen AS (
+    UPDATE conversations SET revision = revision + 1 WHERE id IN (SELECT conversation_id FROM deleted)
+    RETURNING id, telegram_account_id, chat_id, partition, revision, replies, disclosed_at
+)
+SELECT (SELECT count(*) FROM owned) AS owned, risen.* FROM (SELECT 1) one LEFT JOIN risen ON true
+"""  # noqa: S608 - constants only
+
+# A reply that went out. Where the history told of it before, it gets its author and its batch now.
+_RECORD_SENT = """
+WITH sent AS (
+    UPDATE conversations SET replies = replies + 1 WHERE id = %(conversation_id)s
+)
+INSERT INTO messages (conversation_id, telegram_account_id, chat_id, telegram_message_id, direction, author, kind,
+                      text, sent_at, batch_id)
+VALUES (%(conversation_id)s, %(account_id)s, %(chat_id)s, %(telegram_message_id)s, 'out', 'desk', 'text',
+        %(text)s, %(sent_at)s, %(batch_id)s)
+ON CONFLICT (telegram_account_id, chat_id, telegram_message_id)
+    DO UPDATE SET author = 'desk', batch_id = excluded.batch_id WHERE messages.direction = 'out'
+"""
+
+# The newest messages, oldest of them first, and how far the conversation has come with them: one statement, so that
+# the two belong together.
+_HISTORY = """
+SELECT c.revision AS conversation_revision, c.replies AS conversation_replies, newest.*
+FROM conversations c LEFT JOIN LATERAL (
+    SELECT id, telegram_message_id, direction, author, kind, text, reply_to, sent_at, received_at, edited_at,
+           deleted_at, batch_id
+    FROM messages WHERE conversation_id = c.id ORDER BY id DESC LIMIT %(limit)s
+) newest ON true
+WHERE c.id = %(conversation_id)s ORDER BY newest.id
+"""
+
+
+class NotOwnerError(NadiaError):
+    """This process no longer owns the Telegram account and must stop acting for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message to put on record.
+
+    Parameters
+    ----------
+    telegram_message_id : int
+        Telegram's id.
+    direction : str
+        ``in`` or ``out``.
+    author : str
+        ``customer``, ``desk`` or ``phone``.
+    kind : str
+        ``text``, ``photo`` and so on.
+    text : str
+        What PostgreSQL can store; intake cleans it.
+    reply_to : int or None
+        Telegram's id of the message that it answers.
+    sent_at : datetime
+        Telegram's time.
+    edited_at : datetime or None
+        Telegram's time of the last edit.
+    """
+
+    telegram_message_id: int
+    direction: str
+    author: str
+    kind: str
+    text: str
+    reply_to: int | None
+    sent_at: datetime
+    edited_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message(NewMessage):
+    """A message on record."""
+
+    id: int = 0
+    received_at: datetime | None = None
+    deleted_at: datetime | None = None
+    batch_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A message that is now on record: its row, and how far its conversation has come with it."""
+
+    id: int
+    revision: int
+    replies: int
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The newest messages of a conversation, oldest of them first, and how far it has come with them."""
+
+    revision: int
+    replies: int
+    messages: list[Message]
+
+
+class Messages:
+    """Writes and reads messages.
+
+    Parameters
+    ----------
+    database : Database
+        Where they are.
+    """
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+
+    async def ensure_conversation(
+        self,
+        *,
+        network: str,
+        account_id: str,
+        chat_id: int,
+        user_id: int,
+        name: str,
+        username: str | None,
+        fencing_token: int | None = None,
+    ) -> Conversation:
+        """Return the conversation of a chat, made if new.
+
+        Parameters
+        ----------
+        network : str
+            ``sandbox`` or ``telegram``.
+        account_id : str
+            The Telegram account that the chat belongs to.
+        chat_id, user_id : int
+            Telegram's.
+        name, username : str, optional
+            As the customer is called now; what PostgreSQL can store.
+        fencing_token : int, optional
+            Of the account's owner; absent where nobody acts on the network.
+
+        Raises
+        ------
+        NotOwnerError
+            If the fencing token is not the account's, or has expired, or there is no such account; nothing was written.
+        """
+        async with self._database.connection() as conn:
+            cursor = await conn.execute(
+                _ENSURE_CONVERSATION,
+                {
+                    "network": network,
+                    "account_id": account_id,
+                    "chat_id": chat_id,
+                    "user_id": user_id,
+                    "name": name,
+                    "username": username,
+                    "partition": partition_of(account_id, chat_id),
+                    "fencing_token": fencing_token,
+                },
+            )
+            row = await cursor.fetchone()
+        if row is None:
+            raise _not_owner()
+        return conversation_from_row(row)
+
+    async def record(self, conversation: Conversation, message: NewMessage, *, fencing_token: int) -> Recorded | None:
+        """Put an inbound message, or one from the operator's phone, on record.
+
+        Returns
+        -------
+        Recorded or None
+            None if it was on record already.
+
+        Raises
+        ------
+        NotOwnerError
+            If the fencing token is not the account's, or has expired; nothing was written.
+        NotFoundError
+            If the conversation is gone: it was erased since it was read.
+        """
+        async with self._database.connection() as conn:
+            cursor = await conn.execute(
+                _RECORD,
+                {
+                    "conversation_id": conversation.id,
+                    "account_id": conversation.telegram_account_id,
+                    "chat_id": conversation.chat_id,
+                    "fencing_token": fencing_token,
+                    "telegram_message_id": message.telegram_message_id,
+                    "direction": message.direction,
+                    "author": message.author,
+                    "kind": message.kind,
+                    "text": message.text,
+                    "reply_to": message.reply_to,
+                    "sent_at": message.sent_at,
+                    "edited_at": message.edited_at,
+                },
+            )
+            row = await cursor.fetchone()
+        assert row is not None, "the statement always returns one row"
+        if not row["owned"]:
+            raise _not_owner()
+        if not row["known"] and row["revision"] is None:
+            raise NotFoundError(f"there is no conversation {conversation.id}")
+        return None if row["id"] is None else Recorded(id=row["id"], revision=row["revision"], replies=row["replies"])
+
+    async def edit(
+        self,
+        *,
+        account_id: str,
+        chat_id: int,
+        telegram_message_id: int,
+        text: str,
+        edited_at: datetime,
+        fencing_token: int,
+    ) -> list[Conversation]:
+        """Take over an edit; returns the conversation concerned, if it changed anything there."""
+        return await self._revise(
+            _EDIT,
+            {
+                "account_id": account_id,
+                "fencing_token": fencing_token,
+                "chat_id": chat_id,
+                "telegram_message_id": telegram_message_id,
+                "text": text,
+                "edited_at": edited_at,
+            },
+        )
+
+    async def delete(
+        self, *, account_id: str, chat_id: int | None, telegram_message_ids: Sequence[int], fencing_token: int
+    ) -> list[Conversation]:
+        """Mark messages as deleted by their author; returns the conversations concerned."""
+        return await self._revise(
+            _DELETE,
+            {
+                "account_id": account_id,
+                "fencing_token": fencing_token,
+                "chat_id": chat_id,
+                "telegram_message_ids": list(telegram_message_ids),
+            },
+        )
+
+    async def history(self, conversation_id: int, *, limit: int) -> History:
+        """Return the newest messages of a conversation, oldest of them first, with the version that they show.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such conversation.
+        """
+        async with self._database.connection() as conn:
+            cursor = await conn.execute(_HISTORY, {"conversation_id": conversation_id, "limit": limit})
+            rows = await cursor.fetchall()
+        if not rows:
+            raise NotFoundError(f"there is no conversation {conversation_id}")
+        revision, replies = rows[0]["conversation_revision"], rows[0]["conversation_replies"]
+        for row in rows:
+            del row["conversation_revision"], row["conversation_replies"]
+        return History(
+            revision=revision, replies=replies, messages=[Message(**row) for row in rows if row["id"] is not None]
+        )
+
+    async def _revise(self, statement: str, values: Mapping[str, object]) -> list[Conversation]:
+        async with self._database.connection() as conn:
+            rows = await (await conn.execute(statement, values)).fetchall()
+        if not rows[0]["owned"]:
+            raise _not_owner()
+        return [conversation_from_row(row) for row in rows if row["id"] is not None]
+
+
+async def record_sent(
+    conn: Connection,
+    *,
+    conversation: Conversation,
+    telegram_message_id: int,
+    text: str,
+    sent_at: datetime,
+    batch_id: int,
+) -> None:
+    """Put a reply that went out on record, within the transaction that marks it as sent."""
+    await conn.execute(
+        _RECORD_SENT,
+        {
+            "conversation_id": conversation.id,
+            "account_id": conversation.telegram_account_id,
+            "chat_id": conversation.chat_id,
+            "telegram_message_id": telegram_message_id,
+            "text": text,
+            "sent_at": sent_at,
+            "batch_id": batch_id,
+        },
+    )
+
+
+def _not_owner() -> NotOwnerError:
+    return NotOwnerError("this process no longer owns the Telegram account")

@@ -1,0 +1,25 @@
+"""How drafts are written."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class DraftingSettings(BaseModel):
+    """The persona, and how much drafting goes on at once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    persona_file: Path | None = Field(
+        None, description="The persona that drafts are written in, a text file; the shipped one when empty."
+    )
+    disclosure_file: Path | None = Field(
+        None, description="What a new customer is told first, a text file; the shipped one when empty."
+    )
+    concurrency: int = Field(8, ge=1, le=256, description="Drafts that one process writes at once.")
+    timeout_seconds: float = Field(
+        60.0, gt=0, le=600, description="Longest that a draft may take over all models of the chain, seconds."
+    )
+    most_attempts: int = Field(
+        5, ge=1, le=100, description="Begun attempts after which a batch that never gets a draft is parked."
+    )

@@ -1,0 +1,195 @@
+"""Intake: one event from Telegram becomes rows, a conversation's new revision, and a burst."""
+
+from collections import OrderedDict
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from nadia.clock import Clock, utc_now
+from nadia.conversations import Conversation, ConversationMemory
+from nadia.conversations.messages import Messages, NewMessage, Recorded
+from nadia.errors import NotFoundError, UnavailableError
+from nadia.inbound import metrics
+from nadia.pacing import UserActivityTracker
+from nadia.redis.events import LiveEvents
+from nadia.telegram.gateway import (
+    Event,
+    IncomingMessage,
+    MessageEdited,
+    MessagesDeleted,
+    Peer,
+    TypingStarted,
+)
+from nadia.telegram.ownership import Ownership
+
+log = structlog.get_logger(__name__)
+
+_CONVERSATIONS_CACHED: Final = 10_000
+_LONGEST_NAME: Final = 200
+
+SERVICE_USER_IDS: Final = frozenset({777000, 42777})
+"""Telegram's own accounts; 777000 carries log-in codes (DESIGN promise 10)."""
+
+
+class Intake:
+    """Takes events of Telegram accounts in.
+
+    PostgreSQL comes first: when a method returns, the event is on record. Redis may be away; then pacing goes by
+    PostgreSQL's clock and memories are rebuilt.
+
+    Parameters
+    ----------
+    messages : Messages
+        Where messages go on record.
+    memory : ConversationMemory
+        What drafting reads.
+    tracker : UserActivityTracker
+        Waits for the end of bursts.
+    events : LiveEvents
+        Tells pages.
+    clock : callable
+        The present.
+    """
+
+    def __init__(
+        self,
+        *,
+        messages: Messages,
+        memory: ConversationMemory,
+        tracker: UserActivityTracker,
+        events: LiveEvents,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._messages = messages
+        self._memory = memory
+        self._tracker = tracker
+        self._events = events
+        self._clock = clock
+        self._known: OrderedDict[tuple[str, int], tuple[Peer, Conversation]] = OrderedDict()
+
+    async def receive(self, event: Event, *, ownership: Ownership, network: str) -> None:
+        """Take one event in.
+
+        Raises
+        ------
+        UnavailableError
+            If PostgreSQL is away: nothing was written, the same event is to be given again.
+        NotOwnerError
+            If this process no longer owns the account.
+        """
+        match event:
+            case IncomingMessage():
+                await self._receive_message(event, ownership, network)
+            case MessageEdited():
+                changed = await self._messages.edit(
+                    account_id=ownership.account_id,
+                    chat_id=event.chat_id,
+                    telegram_message_id=event.message_id,
+                    text=storable(event.text),
+                    edited_at=event.edited_at,
+                    fencing_token=ownership.fencing_token,
+                )
+                await self._revised("edit", changed)
+            case MessagesDeleted():
+                changed = await self._messages.delete(
+                    account_id=ownership.account_id,
+                    chat_id=event.chat_id,
+                    telegram_message_ids=event.message_ids,
+                    fencing_token=ownership.fencing_token,
+                )
+                await self._revised("deletion", changed)
+            case TypingStarted():
+                await self._receive_typing(event, ownership)
+
+    async def _receive_message(self, message: IncomingMessage, ownership: Ownership, network: str) -> None:
+        kind = "phone_message" if message.outgoing else "message"
+        if not message.peer.is_person or message.peer.user_id in SERVICE_USER_IDS:
+            metrics.EVENTS.labels(kind, "ignored").inc()
+            return
+        begun = self._clock()
+        new = NewMessage(
+            telegram_message_id=message.message_id,
+            direction="out" if message.outgoing else "in",
+            author="phone" if message.outgoing else "customer",
+            kind=message.kind.value,
+            text=storable(message.text),
+            reply_to=message.reply_to,
+            sent_at=message.sent_at,
+            edited_at=message.edited_at,
+        )
+        conversation = await self._conversation(ownership, message, network)
+        try:
+            recorded = await self._messages.record(conversation, new, fencing_token=ownership.fencing_token)
+        except NotFoundError:  # erased since it was read: the customer begins anew
+            self._known.pop((ownership.account_id, message.chat_id), None)
+            conversation = await self._conversation(ownership, message, network)
+            recorded = await self._messages.record(conversation, new, fencing_token=ownership.fencing_token)
+        if recorded is None:
+            metrics.EVENTS.labels(kind, "duplicate").inc()
+            return
+        metrics.EVENTS.labels(kind, "recorded").inc()
+        await self._pass_on(conversation, new, recorded)
+        metrics.INTAKE_SECONDS.observe(_seconds_between(begun, self._clock()))
+        metrics.DELAY_SECONDS.observe(_seconds_between(message.sent_at, begun))
+
+    async def _pass_on(self, conversation: Conversation, message: NewMessage, recorded: Recorded) -> None:
+        """Tell pacing, memory and pages, in one round trip; what is lost here is rebuilt from the record."""
+        telling = self._events.publishing("message.received", conversation=conversation.id)
+        try:
+            if message.direction == "in":
+                await self._tracker.handle_message(
+                    conversation_id=conversation.id,
+                    partition=conversation.partition,
+                    text=message.text,
+                    along=(self._memory.appending(conversation, message, recorded), telling),
+                )
+            else:
+                await self._memory.append(conversation, message, recorded, along=(telling,))
+        except UnavailableError:
+            log.debug("intake.redis_away", conversation_id=conversation.id)
+
+    async def _receive_typing(self, event: TypingStarted, ownership: Ownership) -> None:
+        known = self._known.get((ownership.account_id, event.chat_id))
+        if known is None:  # no burst has begun that typing could prolong
+            metrics.EVENTS.labels("typing", "ignored").inc()
+            return
+        _, conversation = known
+        await self._tracker.handle_typing_event(conversation_id=conversation.id, partition=conversation.partition)
+        metrics.EVENTS.labels("typing", "recorded").inc()
+
+    async def _revised(self, kind: str, conversations: list[Conversation]) -> None:
+        metrics.EVENTS.labels(kind, "recorded" if conversations else "unchanged").inc()
+        for conversation in conversations:
+            await self._events.publish("message.revised", conversation=conversation.id)
+
+    async def _conversation(self, ownership: Ownership, message: IncomingMessage, network: str) -> Conversation:
+        key = (ownership.account_id, message.chat_id)
+        known = self._known.get(key)
+        if known is not None and known[0] == message.peer:
+            self._known.move_to_end(key)
+            return known[1]
+        conversation = await self._messages.ensure_conversation(
+            network=network,
+            account_id=ownership.account_id,
+            chat_id=message.chat_id,
+            user_id=message.peer.user_id,
+            name=storable(message.peer.name)[:_LONGEST_NAME],
+            username=None if message.peer.username is None else storable(message.peer.username)[:_LONGEST_NAME],
+            fencing_token=ownership.fencing_token,
+        )
+        self._known[key] = (message.peer, conversation)
+        if len(self._known) > _CONVERSATIONS_CACHED:
+            self._known.popitem(last=False)
+        return conversation
+
+
+def storable(text: str) -> str:
+    """Return the text as PostgreSQL can keep it: null characters and lone surrogates become U+FFFD."""
+    if text.isascii() and "\x00" not in text:
+        return text
+    return text.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _seconds_between(earlier: datetime, later: datetime) -> float:
+    return max(0.0, (later - earlier).total_seconds())

@@ -1,0 +1,155 @@
+"""A pool of connections whose failures speak NADIA's language."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import TypeAlias
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from nadia.errors import NadiaError, UnavailableError
+
+Row: TypeAlias = DictRow
+Connection: TypeAlias = psycopg.AsyncConnection[Row]
+
+_CONNECT_TIMEOUT_SECONDS = 3
+_LOCK_TIMEOUT = "10s"
+
+
+class DatabaseError(NadiaError):
+    """PostgreSQL refused a statement."""
+
+
+class Database:
+    """PostgreSQL as the rest of NADIA sees it.
+
+    Parameters
+    ----------
+    dsn : str
+        Connection string or URL.
+    application_name : str
+        Shown in ``pg_stat_activity``.
+    pool_size : int
+        Most connections held.
+    statement_timeout_seconds : float
+        Longest that one statement may run.
+    """
+
+    def __init__(
+        self, *, dsn: str, application_name: str = "nadia", pool_size: int = 10, statement_timeout_seconds: float = 15.0
+    ) -> None:
+        milliseconds = int(statement_timeout_seconds * 1000)
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            dsn,
+            min_size=1,
+            max_size=pool_size,
+            max_idle=60,
+            timeout=_CONNECT_TIMEOUT_SECONDS,
+            # Short, so that after an outage the pool is back with the next request, not after a long back-off.
+            reconnect_timeout=1,
+            open=False,
+            kwargs={
+                "row_factory": dict_row,
+                "autocommit": True,
+                "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
+                "application_name": application_name,
+                "options": f"-c statement_timeout={milliseconds} -c lock_timeout={_LOCK_TIMEOUT} "
+                f"-c idle_in_transaction_session_timeout={milliseconds} -c timezone=UTC",
+            },
+        )
+        self._checking: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises
+        ------
+        UnavailableError
+            If PostgreSQL does not answer within a few seconds.
+        """
+        with _translated():
+            await self._pool.open(wait=True, timeout=2 * _CONNECT_TIMEOUT_SECONDS)
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        if self._checking is not None:
+            self._checking.cancel()
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Yield a connection on which each statement is its own transaction.
+
+        Raises
+        ------
+        UnavailableError
+            If PostgreSQL cannot be reached or went away.
+        DatabaseError
+            If it refused a statement.
+        """
+        try:
+            with _translated():
+                asked_to_stop = _cancellations()
+                async with self._pool.connection() as conn:
+                    # The pool waits with asyncio.wait_for, which before Python 3.12 loses a cancellation that comes
+                    # in the moment in which a connection does.
+                    if _cancellations() > asked_to_stop:
+                        raise asyncio.CancelledError
+                    yield conn
+        except UnavailableError:
+            self._drop_broken()
+            raise
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Yield a connection inside one transaction: committed at the end, rolled back on an exception.
+
+        Raises
+        ------
+        UnavailableError
+            If PostgreSQL cannot be reached or went away; the transaction may or may not have been committed when it
+            went away during the commit itself.
+        DatabaseError
+            If it refused a statement.
+        """
+        async with self.connection() as conn, conn.transaction():
+            yield conn
+
+    def _drop_broken(self) -> None:
+        """Test the idle connections in the background: when one broke, the others most likely did too."""
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(self._check_pool(), name="postgres.check-pool")
+
+    async def _check_pool(self) -> None:
+        with suppress(psycopg.Error, PoolTimeout, OSError):
+            await self._pool.check()
+
+
+def _cancellations() -> int:
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn the driver's exceptions into NADIA's."""
+    try:
+        yield
+    except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable) as exc:
+        raise UnavailableError(
+            "PostgreSQL took too long to answer", hint="look for long transactions: nadia health"
+        ) from exc
+    except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as exc:
+        raise UnavailableError("two transactions stood in each other's way", hint="try it again") from exc
+    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as exc:
+        raise UnavailableError(
+            "PostgreSQL cannot be reached", hint="is the server up? DATABASE_URL says where it is looked for"
+        ) from exc
+    except psycopg.Error as exc:
+        raise DatabaseError(f"PostgreSQL refused a statement: {_brief(exc)}") from exc
+
+
+def _brief(exc: psycopg.Error) -> str:
+    return str(exc).splitlines()[0][:200] if str(exc) else type(exc).__name__
