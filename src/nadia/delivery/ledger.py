@@ -1,0 +1,306 @@
+"""What delivery puts on record: one short transaction before each attempt, one after it.
+
+Before: the conversation's lock, the right to act for the account, pauses, and whether the customer has written since
+the approval. After: what became of the attempt. That is retried until PostgreSQL takes it, because a message that is
+out and not on record is the one state that must not be guessed about.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from nadia.conversations import BatchState, LockedBatch, audit, lock_batch, move
+from nadia.conversations.batches import park
+from nadia.conversations.messages import NotOwnerError
+from nadia.conversations.pauses import Activity, Pauses, is_paused
+from nadia.delivery import metrics, store
+from nadia.delivery.metrics import Failure
+from nadia.delivery.models import Bubble, BubbleState, Turn
+from nadia.delivery.outbox import put_on_record
+from nadia.errors import UnavailableError
+from nadia.notices import Notice, Severity
+from nadia.notices import record as record_notice
+from nadia.postgres import Connection, Database
+from nadia.redis.events import LiveEvents
+from nadia.telegram.ownership import Ownership, owns
+
+log = structlog.get_logger(__name__)
+
+STALE: Final = "the customer wrote again"
+_FIRST_RETRY_SECONDS: Final = 0.1
+_LONGEST_RETRY_SECONDS: Final = 5.0
+
+
+class Ledger:
+    """Reads and writes the state of one account's replies.
+
+    Parameters
+    ----------
+    database : Database
+        Where it is.
+    ownership : Ownership
+        The right to act for the account.
+    pauses : Pauses
+        Stops sending when Telegram limits the account.
+    events : LiveEvents
+        Tells pages.
+    """
+
+    def __init__(self, *, database: Database, ownership: Ownership, pauses: Pauses, events: LiveEvents) -> None:
+        self._database = database
+        self._ownership = ownership
+        self._pauses = pauses
+        self._events = events
+
+    def require_ownership(self) -> None:
+        """Check by this process's own clock that it may still act for the account.
+
+        Raises
+        ------
+        NotOwnerError
+            If not.
+        """
+        if not self._ownership.lives:
+            raise NotOwnerError("this process no longer owns the Telegram account")
+
+    async def waiting(self, *, working_on: list[int], limit: int) -> store.Waiting:
+        """Return replies that are to leave; none while sending is paused."""
+        account_id = self._ownership.account_id
+        async with self._database.connection() as conn:
+            found = await store.waiting(conn, account_id, working_on=working_on, limit=limit)
+            if found.due_in and await is_paused(conn, Activity.SENDING, account_id):
+                return store.Waiting(due_in={}, total=found.total)
+        return found
+
+    async def turn(self, batch_id: int) -> Turn | None:
+        """Return whose turn it is, and take an approved reply to ``sending``; None if it may not go on now.
+
+        Raises
+        ------
+        NotOwnerError
+            If another process owns the account.
+        UnavailableError
+            If PostgreSQL is away.
+        """
+        async with self._database.transaction() as conn:
+            found = await self._check(conn, batch_id)
+        await self._tell(found, batch_id)
+        return found if isinstance(found, Turn) else None
+
+    async def begin(self, turn: Turn) -> Turn | None:
+        """Put on record that an attempt begins, unless the bubble's turn has passed; parameters as `turn` found them.
+
+        Raises
+        ------
+        NotOwnerError
+            If another process owns the account.
+        UnavailableError
+            If PostgreSQL is away.
+        """
+        batch_id = turn.bubble.batch_id
+        async with self._database.transaction() as conn:
+            found = await self._check(conn, batch_id)
+            if isinstance(found, Turn):
+                if found.stale or found.bubble.id != turn.bubble.id:
+                    return None
+                begun = await store.begin(conn, found.bubble.id)
+                assert begun is not None, "the conversation is locked"
+                return Turn(conversation=found.conversation, bubble=begun, stale=False)
+        await self._tell(found, batch_id)
+        return None
+
+    async def sent(self, bubble: Bubble, *, telegram_message_id: int, sent_at: datetime, known_by: str) -> None:
+        """Put on record that a bubble is out, and what follows; may be repeated."""
+        seconds: float | None = None
+        ended = False
+
+        async def write() -> None:
+            nonlocal seconds, ended
+            async with self._database.transaction() as conn:
+                locked = await lock_batch(conn, bubble.batch_id)
+                seconds = await store.mark_sent(
+                    conn, bubble.id, telegram_message_id=telegram_message_id, sent_at=sent_at
+                )
+                if seconds is None:
+                    return
+                await put_on_record(
+                    conn,
+                    locked,
+                    bubble,
+                    telegram_message_id=telegram_message_id,
+                    sent_at=sent_at,
+                    actor=audit.SYSTEM,
+                    by=known_by,
+                )
+                ended = locked.batch.state is BatchState.SENDING and not await store.has_unsent(conn, bubble.batch_id)
+                if ended:
+                    await move(conn, locked, BatchState.SENT, actor=audit.SYSTEM)
+
+        await _until_done(write)
+        if seconds is None:
+            return
+        metrics.BUBBLES_SENT.inc()
+        log.info("reply.bubble_sent", batch_id=bubble.batch_id, position=bubble.position, known_by=known_by)
+        if ended:
+            metrics.APPROVAL_TO_SENT_SECONDS.observe(seconds)
+        await self._publish("reply.sent" if ended else "reply.bubble_sent", bubble.batch_id, bubble.conversation_id)
+
+    async def not_sent(self, turn: Turn, *, failure: Failure, delay_seconds: float, error: str) -> None:
+        """Put on record that an attempt surely did not go out: the bubble is again what it was before.
+
+        Parameters
+        ----------
+        turn : Turn
+            From before the attempt: an earlier one whose end is unknown stays open.
+        failure : Failure
+            For the metrics.
+        delay_seconds : float
+            When to try again.
+        error : str
+            For people.
+        """
+        metrics.FAILURES.labels(failure).inc()
+        log.info("reply.not_sent", batch_id=turn.bubble.batch_id, failure=failure.value, delay=delay_seconds)
+        leave = store.take_back if turn.bubble.state is BubbleState.QUEUED else store.postpone
+
+        async def write() -> None:
+            async with self._database.connection() as conn:
+                await leave(conn, turn.bubble.id, delay_seconds=delay_seconds, error=error)
+
+        await _until_done(write)
+
+    async def postpone(self, bubble: Bubble, *, delay_seconds: float, error: str) -> None:
+        """Leave a bubble as it is for a while."""
+
+        async def write() -> None:
+            async with self._database.connection() as conn:
+                await store.postpone(conn, bubble.id, delay_seconds=delay_seconds, error=error)
+
+        await _until_done(write)
+
+    async def give_up(self, bubble: Bubble) -> None:
+        """Bring a reply back to the desk whose open attempt surely did not go out and that has become stale."""
+
+        async def write() -> None:
+            async with self._database.transaction() as conn:
+                locked = await lock_batch(conn, bubble.batch_id)
+                if locked.batch.state is BatchState.SENDING:
+                    await store.cancel(conn, bubble.batch_id, BubbleState.SENDING)
+                    await _to_desk(conn, locked)
+
+        await _until_done(write)
+        await self._tell(_Stale(bubble.conversation_id), bubble.batch_id)
+
+    async def park(self, batch_id: int, *, bubble: Bubble | None, failure: Failure, reason: str) -> None:
+        """Leave a reply to a person, with a notice.
+
+        Parameters
+        ----------
+        batch_id : int
+            The reply's batch.
+        bubble : Bubble or None
+            The one in doubt; the next one to leave when not known.
+        failure : Failure
+            For the metrics.
+        reason : str
+            What people read at the desk.
+        """
+        metrics.FAILURES.labels(failure).inc()
+        conversation_id = 0
+
+        async def write() -> None:
+            nonlocal conversation_id
+            async with self._database.transaction() as conn:
+                locked = await lock_batch(conn, batch_id)
+                conversation_id = locked.conversation.id
+                if locked.batch.state not in (BatchState.APPROVED, BatchState.SENDING):
+                    return
+                doubtful = bubble or await store.next_bubble(conn, batch_id)
+                if doubtful is not None:
+                    await store.park(conn, doubtful.id, error=reason)
+                if locked.batch.state is BatchState.APPROVED:
+                    locked = await move(conn, locked, BatchState.SENDING, actor=audit.SYSTEM)
+                await park(conn, locked, reason=reason, actor=audit.SYSTEM)
+
+        await _until_done(write)
+        await self._publish("reply.parked", batch_id, conversation_id)
+
+    async def stop_sending(self, reason: str) -> None:
+        """Pause sending for the account until a person resumes it, with a notice."""
+        account_id = self._ownership.account_id
+
+        async def write() -> None:
+            # The notice first: if only one of the two is written, the next attempt writes both.
+            async with self._database.transaction() as conn:
+                if not await is_paused(conn, Activity.SENDING, account_id):
+                    await record_notice(conn, _notice("telegram.account_limited", account_id, reason))
+            await self._pauses.pause(Activity.SENDING, account_id=account_id, reason=reason, actor=audit.SYSTEM)
+
+        await _until_done(write)
+
+    async def texts(self, batch_id: int) -> tuple[int, list[tuple[int, int, str]]]:
+        """Return how many characters the customer wrote, and id, position and text of the bubbles yet to be sent."""
+        async with self._database.connection() as conn:
+            return await store.to_read(conn, batch_id), await store.unsent_texts(conn, batch_id)
+
+    async def _check(self, conn: Connection, batch_id: int) -> "Turn | _Stale | None":
+        """Look under the conversation's lock whether the reply may go on."""
+        locked = await lock_batch(conn, batch_id)
+        if locked.batch.state not in (BatchState.APPROVED, BatchState.SENDING):
+            return None
+        account_id = locked.conversation.telegram_account_id
+        self.require_ownership()
+        if not await owns(conn, account_id=account_id, fencing_token=self._ownership.fencing_token):
+            raise NotOwnerError("another process owns the Telegram account")
+        bubble = await store.next_bubble(conn, batch_id)
+        if bubble is None or await is_paused(conn, Activity.SENDING, account_id):
+            return None
+        stale = locked.conversation.revision != bubble.conversation_revision
+        if stale and bubble.state is BubbleState.QUEUED:
+            await _to_desk(conn, locked)
+            return _Stale(locked.conversation.id)
+        if locked.batch.state is BatchState.APPROVED:
+            await move(conn, locked, BatchState.SENDING, actor=audit.SYSTEM)
+        return Turn(conversation=locked.conversation, bubble=bubble, stale=stale)
+
+    async def _tell(self, found: "Turn | _Stale | None", batch_id: int) -> None:
+        if isinstance(found, _Stale):
+            metrics.FAILURES.labels(Failure.STALE).inc()
+            await self._publish("reply.stale", batch_id, found.conversation_id)
+        elif found is not None and found.bubble.attempts == 0 and found.bubble.position == 0:
+            await self._publish("reply.sending", batch_id, found.conversation.id)
+
+    async def _publish(self, kind: str, batch_id: int, conversation_id: int) -> None:
+        await self._events.publish(kind, batch=batch_id, conversation=conversation_id)
+
+
+class _Stale:
+    """The reply went back to the desk."""
+
+    def __init__(self, conversation_id: int) -> None:
+        self.conversation_id = conversation_id
+
+
+async def _to_desk(conn: Connection, locked: LockedBatch) -> None:
+    """Cancel what has not begun to leave and let a person decide; what went out stays on record."""
+    await store.cancel(conn, locked.batch.id, BubbleState.QUEUED)
+    await move(conn, locked, BatchState.IN_REVIEW, actor=audit.SYSTEM, reason=STALE)
+
+
+async def _until_done(write: Callable[[], Awaitable[None]]) -> None:
+    """Write what has happened already, however long PostgreSQL is away."""
+    delay = _FIRST_RETRY_SECONDS
+    while True:
+        try:
+            return await write()
+        except UnavailableError as exc:
+            log.warning("delivery.waits_for_database", reason=exc.message, delay=delay)
+        await asyncio.sleep(delay)
+        delay = min(2 * delay, _LONGEST_RETRY_SECONDS)
+
+
+def _notice(topic: str, account_id: str, reason: str) -> Notice:
+    return Notice(topic=topic, summary=reason, severity=Severity.CRITICAL, labels={"account": account_id})

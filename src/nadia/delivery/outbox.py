@@ -1,0 +1,174 @@
+"""The outbox as review and pacing use it: fill it, take back from it, settle what is in doubt.
+
+Everything happens in the caller's transaction, under the conversation's lock.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from nadia.conversations import BatchState, LockedBatch, audit, move
+from nadia.conversations.messages import record_sent
+from nadia.delivery import store
+from nadia.delivery.models import Bubble, BubbleState
+from nadia.errors import ConflictError
+from nadia.postgres import Connection
+
+
+def new_random_id() -> int:
+    """Return a signed 64-bit number other than zero that nobody can guess."""
+    while True:
+        number = int.from_bytes(secrets.token_bytes(8), "big", signed=True)
+        if number:
+            return number
+
+
+class Outbox:
+    """Replies on their way to delivery.
+
+    Parameters
+    ----------
+    undo_seconds : float
+        How long a reply waits before it leaves.
+    make_random_id : callable
+        Makes the number by which Telegram knows a message again.
+    """
+
+    def __init__(self, *, undo_seconds: float, make_random_id: Callable[[], int] = new_random_id) -> None:
+        self._undo_seconds = undo_seconds
+        self._make_random_id = make_random_id
+
+    async def enqueue(
+        self,
+        conn: Connection,
+        locked: LockedBatch,
+        *,
+        decision_id: int,
+        bubbles: Sequence[str],
+        answers_revision: int,
+        discloses: bool,
+    ) -> datetime:
+        """Queue an approved reply.
+
+        Parameters
+        ----------
+        conn : Connection
+            The approving transaction.
+        locked : LockedBatch
+            The batch that it answers.
+        decision_id : int
+            The approval.
+        bubbles : sequence of str
+            What was approved.
+        answers_revision : int
+            The conversation's revision that the reviewer has seen; a newer one at sending means stale.
+        discloses : bool
+            Whether the first bubble tells how replies are made.
+
+        Returns
+        -------
+        datetime
+            When it leaves, by the database's clock.
+        """
+        send_after = await store.moment(conn, self._undo_seconds)
+        await store.add(
+            conn,
+            [
+                store.NewBubble(
+                    decision_id=decision_id,
+                    batch_id=locked.batch.id,
+                    conversation_id=locked.conversation.id,
+                    account_id=locked.conversation.telegram_account_id,
+                    position=position,
+                    text=text,
+                    random_id=self._make_random_id(),
+                    conversation_revision=answers_revision,
+                    discloses=discloses and position == 0,
+                    send_after=send_after,
+                )
+                for position, text in enumerate(bubbles)
+            ],
+        )
+        return send_after
+
+    async def recall(self, conn: Connection, batch_id: int) -> None:
+        """Cancel the batch's queued bubbles within the caller's transaction."""
+        await store.cancel(conn, batch_id, BubbleState.QUEUED)
+
+    async def can_be_taken_back(self, conn: Connection, batch_id: int) -> bool:
+        """Tell whether nothing of the reply has begun to leave and its undo window is open."""
+        return await store.can_be_taken_back(conn, batch_id)
+
+    async def is_disclosing(self, conn: Connection, conversation_id: int) -> bool:
+        """Tell whether the customer is just being told how replies are made."""
+        return await store.is_disclosing(conn, conversation_id)
+
+    async def drop(self, conn: Connection, batch_id: int) -> None:
+        """Cancel what is queued or in doubt: nothing more of this reply leaves."""
+        await store.cancel(conn, batch_id, BubbleState.QUEUED, BubbleState.PARKED)
+
+    async def in_doubt(self, conn: Connection, locked: LockedBatch) -> tuple[Bubble, list[str]]:
+        """Return the bubble that a person has to decide about, and the texts that were to follow it.
+
+        Raises
+        ------
+        ConflictError
+            If no bubble of the batch is in doubt.
+        """
+        bubble = await store.parked_bubble(conn, locked.batch.id)
+        if bubble is None:
+            raise ConflictError(
+                f"no message of item {locked.batch.id} is in doubt", hint="look at it again, and resume or reject it"
+            )
+        return bubble, [text for _, _, text in await store.unsent_texts(conn, locked.batch.id)]
+
+    async def was_sent(self, conn: Connection, locked: LockedBatch, *, actor: str) -> LockedBatch:
+        """Take a person's word that the bubble in doubt reached the customer; the rest of the reply goes on.
+
+        Raises
+        ------
+        ConflictError
+            If no bubble of the batch is in doubt.
+        """
+        bubble, rest = await self.in_doubt(conn, locked)
+        sent_at = bubble.sending_since or await store.moment(conn, 0)
+        # Telegram's id is not known. Its own are positive, so this one cannot be taken for another message.
+        placeholder = -bubble.id
+        await store.mark_sent(
+            conn, bubble.id, telegram_message_id=placeholder, sent_at=sent_at, before=BubbleState.PARKED
+        )
+        await put_on_record(
+            conn, locked, bubble, telegram_message_id=placeholder, sent_at=sent_at, actor=actor, by="word of a person"
+        )
+        going_on = await move(conn, locked, BatchState.SENDING, actor=actor, reason="a person says that it was sent")
+        return going_on if rest else await move(conn, going_on, BatchState.SENT, actor=actor)
+
+
+async def put_on_record(
+    conn: Connection,
+    locked: LockedBatch,
+    bubble: Bubble,
+    *,
+    telegram_message_id: int,
+    sent_at: datetime,
+    actor: str,
+    by: str,
+) -> None:
+    """Make a sent bubble part of its conversation, with the audit row and what follows for the customer."""
+    await record_sent(
+        conn,
+        conversation=locked.conversation,
+        telegram_message_id=telegram_message_id,
+        text=bubble.text,
+        sent_at=sent_at,
+        batch_id=bubble.batch_id,
+    )
+    if bubble.discloses:
+        await store.mark_disclosed(conn, locked.conversation.id)
+    await audit.record(
+        conn,
+        actor=actor,
+        action="reply.bubble_sent",
+        subject=f"batch:{bubble.batch_id}",
+        after={"bubble": bubble.id, "position": bubble.position, "message": telegram_message_id, "known_by": by},
+    )
