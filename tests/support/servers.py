@@ -36,9 +36,9 @@ def open_home(base: Path) -> Home:
     return Home(path=path)
 
 
-async def start_servers(base: Path) -> EmbeddedServers:
+async def start_servers(base: Path, *, durable: bool = False) -> EmbeddedServers:
     """Start both servers below `base`; who calls this stops them."""
-    servers = EmbeddedServers(home=open_home(base), durable=False)
+    servers = EmbeddedServers(home=open_home(base), durable=durable)
     await servers.start()
     return servers
 

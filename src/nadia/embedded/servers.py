@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +52,8 @@ class EmbeddedServers:
     ----------
     home : Home
         Whose servers; its lock is held from `start` to `stop`.
+    wanted : sequence of {"postgres", "redis"}
+        Which to run; the other is somewhere else.
     service_user : str, optional
         As root: whom the servers run as, ``nobody`` when not given.
     redis_binary : Path, optional
@@ -66,12 +68,14 @@ class EmbeddedServers:
         self,
         *,
         home: Home,
+        wanted: Sequence[ServerName] = ("postgres", "redis"),
         service_user: str | None = None,
         redis_binary: Path | None = None,
         durable: bool = True,
         on_event: Callable[[ServerEvent], None] | None = None,
     ) -> None:
         self._home = home
+        self._wanted = tuple(wanted)
         self._service_user = service_user
         self._redis_binary = redis_binary
         self._durable = durable
@@ -114,7 +118,7 @@ class EmbeddedServers:
         Returns
         -------
         list of StartResult
-            How each came up, PostgreSQL first. Redis with `set_aside` lost what it held.
+            How each came up, in the order of `wanted`. Redis with `set_aside` lost what it held.
 
         Raises
         ------
@@ -197,15 +201,17 @@ class EmbeddedServers:
     async def _prepare(self) -> list[_Server]:
         place = self.place
         place.ensure()
-        postgres, redis = await asyncio.gather(
-            asyncio.to_thread(find_postgres), asyncio.to_thread(find_redis, self._redis_binary)
-        )
-        postgres = await asyncio.to_thread(within_reach, postgres, user=place.user)
-        redis = replace(redis, program=await asyncio.to_thread(within_reach, redis.program, user=place.user))
-        return [
-            EmbeddedPostgres(home=self._home, place=place, program=postgres, durable=self._durable),
-            EmbeddedRedis(home=self._home, place=place, found=redis, durable=self._durable),
-        ]
+        prepare = {"postgres": self._prepare_postgres, "redis": self._prepare_redis}
+        return list(await asyncio.gather(*(asyncio.to_thread(prepare[name], place) for name in self._wanted)))
+
+    def _prepare_postgres(self, place: Place) -> _Server:
+        program = within_reach(find_postgres(), user=place.user)
+        return EmbeddedPostgres(home=self._home, place=place, program=program, durable=self._durable)
+
+    def _prepare_redis(self, place: Place) -> _Server:
+        found = find_redis(self._redis_binary)
+        reachable = replace(found, program=within_reach(found.program, user=place.user))
+        return EmbeddedRedis(home=self._home, place=place, found=reachable, durable=self._durable)
 
     async def _watch(self, server: _Server) -> None:
         backoff = FIRST_BACKOFF_SECONDS

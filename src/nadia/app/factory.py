@@ -1,0 +1,196 @@
+"""Building a process from its settings."""
+
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from pydantic import SecretStr
+
+from nadia.accounts.service import AccountService
+from nadia.app.context import ProcessContext
+from nadia.app.endpoints import Endpoints
+from nadia.app.texts import OperatorFiles
+from nadia.conversations import Batches, ConversationMemory, WalStream
+from nadia.conversations.messages import Messages
+from nadia.conversations.pauses import Pauses
+from nadia.delivery import Outbox
+from nadia.drafting import DraftingWorker
+from nadia.embedded import Home
+from nadia.errors import UnavailableError
+from nadia.inbound import Intake
+from nadia.llm import ModelChain
+from nadia.pacing import Bursts, UserActivityTracker
+from nadia.pacing.sweep import Sweep
+from nadia.postgres import Database, schema
+from nadia.redis import RedisConnection
+from nadia.redis.events import LiveEvents
+from nadia.review import ReviewDesk
+from nadia.settings import Config
+from nadia.telegram.ownership import Ownerships
+
+
+@asynccontextmanager
+async def open_context(config: Config, *, role: str, owns_home: bool = False) -> AsyncIterator[ProcessContext]:
+    """Connect and build everything a process may need; close it in the end.
+
+    Parameters
+    ----------
+    config : Config
+        The settings.
+    role : str
+        Shown in ``pg_stat_activity``.
+    owns_home : bool
+        Whether this process holds the home's lock: then whoever of this home owned a Telegram account before is dead.
+
+    Raises
+    ------
+    UnavailableError
+        If PostgreSQL cannot be reached.
+    SchemaBehindError
+        If its schema is not this version's.
+    ConfigurationError
+        If a file of the operator's is wrong.
+    """
+    endpoints = Endpoints.of(config)
+    database = Database(
+        dsn=endpoints.postgres,
+        application_name=f"nadia-{role}",
+        pool_size=config.postgres.pool_size,
+        statement_timeout_seconds=config.postgres.statement_timeout_seconds,
+    )
+    redis = RedisConnection(endpoints.redis)
+    await database.open()
+    try:
+        await schema.require_current(database)
+        context = build(config, endpoints, database=database, redis=redis, owns_home=owns_home)
+        try:
+            yield context
+        finally:
+            await context.models.close()
+    finally:
+        await redis.close()
+        await database.close()
+
+
+@asynccontextmanager
+async def open_database(config: Config, *, name: str) -> AsyncIterator[Database]:
+    """Connect to PostgreSQL only, for a command that needs nothing else.
+
+    Raises
+    ------
+    UnavailableError
+        If PostgreSQL cannot be reached.
+    SchemaBehindError
+        If its schema is not this version's.
+    """
+    database = Database(dsn=Endpoints.of(config).postgres, application_name=f"nadia-{name}", pool_size=2)
+    try:
+        await database.open()
+    except UnavailableError as exc:
+        raise UnavailableError(exc.message, hint="is NADIA running? start it with `nadia up`") from exc
+    try:
+        await schema.require_current(database)
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def open_pauses(config: Config) -> AsyncIterator[Pauses]:
+    """Connect to what pausing needs; raises what `open_database` does."""
+    redis = RedisConnection(Endpoints.of(config).redis)
+    try:
+        async with open_database(config, name="cli") as database:
+            yield Pauses(database=database, events=LiveEvents(redis=redis))
+    finally:
+        await redis.close()
+
+
+def build(
+    config: Config, endpoints: Endpoints, *, database: Database, redis: RedisConnection, owns_home: bool
+) -> ProcessContext:
+    """Put the services together; connects nothing."""
+    files = OperatorFiles.of(config)
+    events = LiveEvents(redis=redis)
+    messages = Messages(database=database)
+    memory = ConversationMemory(redis=redis, messages=messages)
+    outbox = Outbox(undo_seconds=config.delivery.undo_seconds)
+    batches = Batches(database=database, replies=outbox)
+    holder = process_name(config, owns_home=owns_home)
+    wal = WalStream(redis=redis, consumer=holder, lease_seconds=config.pacing.lease_seconds)
+    bursts = Bursts(redis=redis, settings=config.pacing)
+    tracker = UserActivityTracker(bursts=bursts, batches=batches, wal=wal, events=events, settings=config.pacing)
+    models = ModelChain(registry=config.model_registry(), replies=files.saved_replies)
+    return ProcessContext(
+        config=config,
+        endpoints=endpoints,
+        database=database,
+        redis=redis,
+        events=events,
+        files=files,
+        models=models,
+        messages=messages,
+        memory=memory,
+        outbox=outbox,
+        batches=batches,
+        pauses=Pauses(database=database, events=events),
+        tracker=tracker,
+        sweep=Sweep(redis=redis, bursts=bursts, batches=batches, wal=wal),
+        intake=Intake(messages=messages, memory=memory, tracker=tracker, events=events),
+        drafting=DraftingWorker(
+            database=database,
+            batches=batches,
+            wal=wal,
+            memory=memory,
+            drafter=models,
+            persona=files.persona,
+            profile=config.llm.profile,
+            events=events,
+            settings=config.drafting,
+        ),
+        ownerships=Ownerships(
+            database=database,
+            holder=holder,
+            lease_seconds=config.telegram.lease_seconds,
+            grace_seconds=config.telegram.lease_grace_seconds,
+            succeeds=installation_name(config) if owns_home else "",
+        ),
+        desk=ReviewDesk(
+            database=database,
+            outbox=outbox,
+            events=events,
+            disclosure=files.disclosure,
+            wants_draft=lambda batch_id: wal.add([batch_id]),
+            settings=config.review,
+        ),
+        accounts=account_service(config, database),
+    )
+
+
+def account_service(config: Config, database: Database) -> AccountService:
+    """Return the service for the people who log in."""
+    return AccountService(
+        database=database,
+        secret_key=secret_key(config),
+        session_idle=timedelta(seconds=config.web.session_idle_seconds),
+        session_lifetime=timedelta(seconds=config.web.session_lifetime_seconds),
+    )
+
+
+def installation_name(config: Config) -> str:
+    """Return what the processes that share this home are called; without a slash, which ends the name of a group."""
+    return f"{socket.gethostname()}:{config.home}".replace("/", "|")
+
+
+def process_name(config: Config, *, owns_home: bool) -> str:
+    """Return a name that no other process has; one that owns its home begins with the home's."""
+    group = installation_name(config) if owns_home else socket.gethostname()
+    return f"{group}/{os.getpid()}/{secrets.token_hex(4)}"
+
+
+def secret_key(config: Config) -> SecretStr:
+    """Return the configured key, or the home's own."""
+    return config.web.secret_key or SecretStr(Home(path=config.home).secret("web"))

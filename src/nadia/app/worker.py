@@ -1,0 +1,78 @@
+"""The worker role: bursts become batches, batches get drafts, and Redis is kept complete."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from nadia.app.context import ProcessContext
+from nadia.app.supervision import Part
+from nadia.errors import UnavailableError
+from nadia.pacing.sweep import SWEEP_SECONDS, Sweep
+
+log = structlog.get_logger(__name__)
+
+_EMPTIED_CHECK_SECONDS: Final = 1.0
+_EXPIRY_SECONDS: Final = 60.0
+_MEASURE_SECONDS: Final = 5.0
+
+
+def worker_parts(context: ProcessContext) -> Mapping[str, Part]:
+    """Return what a worker runs."""
+
+    async def expire() -> None:
+        await _expire(context)
+
+    async def sweep() -> None:
+        await _sweep(context.sweep)
+
+    async def measure() -> None:
+        await _measure(context)
+
+    return {
+        "pacing": context.tracker.run,
+        "drafting": context.drafting.run,
+        "sweep": sweep,
+        "expiry": expire,
+        "gauges": measure,
+    }
+
+
+async def _sweep(sweep: Sweep) -> None:
+    """Rebuild what Redis lost: at start, every minute, and as soon as it is found empty."""
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    redis_was_away = False
+    while True:
+        try:
+            if redis_was_away or loop.time() >= due or await sweep.redis_was_emptied():
+                await sweep.run_once()
+                due = loop.time() + SWEEP_SECONDS
+            redis_was_away = False
+        except UnavailableError as exc:
+            if not redis_was_away:
+                log.info("sweep.waits", reason=exc.message)
+            redis_was_away = True
+        await asyncio.sleep(_EMPTIED_CHECK_SECONDS)
+
+
+async def _measure(context: ProcessContext) -> None:
+    """Keep the queue's gauges current."""
+    while True:
+        try:
+            await context.desk.measure()
+        except UnavailableError as exc:
+            log.debug("gauges.wait", reason=exc.message)
+        await asyncio.sleep(_MEASURE_SECONDS)
+
+
+async def _expire(context: ProcessContext) -> None:
+    age = timedelta(hours=context.config.review.expire_after_hours)
+    while True:
+        try:
+            await context.batches.expire(older_than=age)
+        except UnavailableError as exc:
+            log.info("expiry.waits", reason=exc.message)
+        await asyncio.sleep(_EXPIRY_SECONDS)

@@ -1,0 +1,80 @@
+"""`nadia up`: everything on one machine, in one process."""
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from nadia.cli.groups import command_group
+from nadia.cli.output import FAINT, paint
+from nadia.cli.process_config import load_config
+
+if TYPE_CHECKING:
+    from nadia.app.context import ProcessContext
+    from nadia.app.installation import Installation
+    from nadia.settings import Config
+
+app = command_group("Run everything on this machine, with its own PostgreSQL and Redis.")
+
+
+@app.command()
+def up() -> None:
+    """Run everything on this machine: servers, web, Telegram accounts, drafting. Ctrl-C stops it."""
+    config = load_config()
+    config.require_startable()
+    asyncio.run(_up(config))
+
+
+async def _up(config: "Config") -> None:
+    from nadia.app.bot import bot_parts
+    from nadia.app.factory import open_context
+    from nadia.app.installation import first_login_path, running_installation
+    from nadia.app.lifecycle import stop_on_signals
+    from nadia.app.supervision import run_parts
+    from nadia.app.worker import worker_parts
+    from nadia.web.role import serving
+
+    with stop_on_signals() as stop:
+        async with (
+            running_installation(config) as installation,
+            open_context(config, role="up", owns_home=True) as context,
+            serving(context) as web,
+        ):
+            _print_welcome(context, installation, url=web.url, login=await first_login_path(context.accounts))
+            await run_parts({**worker_parts(context), **bot_parts(context)}, until=stop)
+    print("NADIA has stopped.", flush=True)
+
+
+def _print_welcome(context: "ProcessContext", installation: "Installation", *, url: str, login: str | None) -> None:
+    """Say where to go, and what runs."""
+    from nadia import __version__
+    from nadia.app import texts
+
+    config, endpoints = context.config, context.endpoints
+    once = "works once, for 10 minutes; another one: nadia login-link"
+    places = [("Review desk", f"{url}/desk", "")]
+    if login is not None:
+        places.append(("Log in", f"{url}{login}", once))
+    else:
+        places.append(("Log in", f"{url}/login", "or with a link from: nadia login-link"))
+    if installation.sandbox:
+        places.append(("Sandbox chat", f"{url}/sandbox", "where you write as a customer"))
+    embedded, configured = f"embedded, in {config.home}", "configured"
+    state = [
+        ("PostgreSQL", embedded if "postgres" in endpoints.embedded else configured, ""),
+        ("Redis", embedded if "redis" in endpoints.embedded else configured, ""),
+        ("Telegram", f"{config.telegram.gateway}, account {config.telegram.account}", ""),
+        ("Models", _models(config), f"profile {config.llm.profile}"),
+        ("Your texts", str(texts.folder(config)), "persona, disclosure, saved replies: edit them any time"),
+    ]
+    print(f"NADIA {__version__} is up, after {installation.seconds:.1f} s.\n")
+    for name, value, remark in places:
+        print(f"  {name:<13} {value}" + (f"   {paint(remark, FAINT, stream=sys.stdout)}" if remark else ""))
+    print()
+    for name, value, remark in state:
+        print(f"  {name:<13} {value}" + (f"   {paint(remark, FAINT, stream=sys.stdout)}" if remark else ""))
+    print("\nCtrl-C stops it.", flush=True)
+
+
+def _models(config: "Config") -> str:
+    links = config.model_registry().chain(config.llm.profile)
+    return ", then ".join(f"{link.name} (skipped: {link.skipped})" if link.skipped else link.name for link in links)

@@ -1,0 +1,54 @@
+// Dialogs that ask and answer. The browser's own <dialog> keeps focus inside and gives it back.
+//   const answer = await ask("reject")     the form's values by name, or null when somebody changed their mind
+
+const SETTLE = 500; // ms; the second half of a double Ctrl+Enter answers nothing
+
+export function ask(name, { prepare } = {}) {
+  const dialog = document.getElementById(`dialog-${name}`);
+  const form = dialog.querySelector("form");
+  form.reset();
+  prepare?.(dialog);
+  delete dialog.dataset.settled;
+  setTimeout(() => (dialog.dataset.settled = "true"), SETTLE);
+  return new Promise((resolve) => {
+    const finish = (answer) => {
+      form.removeEventListener("submit", onSubmit);
+      dialog.removeEventListener("close", onClose);
+      form.removeEventListener("keydown", onKey);
+      resolve(answer);
+    };
+    const onSubmit = (event) => {
+      event.preventDefault();
+      const values = Object.fromEntries(new FormData(form, event.submitter ?? undefined));
+      finish(values);
+      dialog.close();
+    };
+    const onClose = () => finish(null);
+    const onKey = (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.repeat) {
+        event.preventDefault();
+        if (dialog.dataset.settled !== "true") return;
+        form.requestSubmit(form.querySelector("[data-default]"));
+      }
+    };
+    form.addEventListener("submit", onSubmit);
+    form.addEventListener("keydown", onKey);
+    dialog.addEventListener("close", onClose);
+    dialog.showModal();
+  });
+}
+
+export function openSheet(name) {
+  document.getElementById(`dialog-${name}`).showModal();
+}
+
+document.addEventListener("click", (event) => {
+  const closer = event.target.closest("[data-close]");
+  if (closer) closer.closest("dialog").close();
+  else if (event.target instanceof HTMLDialogElement && isOutside(event, event.target)) event.target.close();
+});
+
+function isOutside(event, dialog) {
+  const box = dialog.getBoundingClientRect();
+  return event.clientX < box.left || event.clientX > box.right || event.clientY < box.top || event.clientY > box.bottom;
+}

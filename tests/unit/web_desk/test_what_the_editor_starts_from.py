@@ -1,0 +1,95 @@
+"""The open item: what its editor begins with, and what its thread says."""
+
+from nadia.conversations import BatchState
+from nadia.web.desk_item_view import item_view, start_of
+from support.desk_items import NOW, approval, detail, draft, leaving, message, queue_item
+
+TOLD = "Replies are drafted by an AI."
+
+
+def test_the_editor_starts_from_the_newest_draft() -> None:
+    start = start_of(detail(made=draft("one", "two", revision=3)))
+    assert (start.key, start.text) == ("d3", "one\n\ntwo")
+
+
+def test_without_a_draft_it_starts_empty() -> None:
+    assert start_of(detail()).bubbles == ()
+
+
+def test_after_an_undo_it_starts_from_what_was_approved() -> None:
+    start = start_of(
+        detail(
+            made=draft("drafted"),
+            decisions=(approval("approved", number=4),),
+            outbox=(leaving("approved", "cancelled", decision=4),),
+        )
+    )
+    assert (start.key, start.bubbles) == ("a4", ("approved",))
+
+
+def test_when_a_part_went_out_it_starts_from_the_rest() -> None:
+    start = start_of(
+        detail(
+            made=draft("drafted"),
+            decisions=(approval("first", "second"),),
+            outbox=(leaving("first", "sent"), leaving("second", "cancelled", position=1)),
+        )
+    )
+    assert start.bubbles == ("second",)
+
+
+def test_a_draft_made_after_the_approval_comes_first_again() -> None:
+    start = start_of(
+        detail(made=draft("newer", revision=2, minutes_ago=1), decisions=(approval("approved", minutes_ago=2),))
+    )
+    assert start.bubbles == ("newer",)
+
+
+def test_the_disclosure_is_not_in_the_editor_since_it_stands_above() -> None:
+    assert start_of(detail(made=draft(TOLD, "hello"), disclosure=TOLD)).bubbles == ("hello",)
+    assert start_of(detail(made=draft(TOLD, "hello"), disclosure=None)).bubbles == (TOLD, "hello")
+
+
+def test_the_divider_stands_above_what_is_new_at_the_end() -> None:
+    view = item_view(detail(messages=(message("a"), message("b", newer=True), message("c", newer=True))), me=1, now=NOW)
+    assert [one.divider for one in view.messages] == [False, True, False]
+
+
+def test_an_older_message_that_changed_since_the_draft_says_so_itself() -> None:
+    view = item_view(detail(messages=(message("a", newer=True, edited=True), message("b"))), me=1, now=NOW)
+    assert [one.divider for one in view.messages] == [False, False]
+    assert view.messages[0].notes == ("edited", "since the draft")
+
+
+def test_kinds_deletions_and_the_phone_are_named() -> None:
+    view = item_view(
+        detail(messages=(message("", kind="voice"), message("no", deleted=True), message("hi", author="phone"))),
+        me=1,
+        now=NOW,
+    )
+    voice, deleted, phone = view.messages
+    assert voice.kind_label == "Voice message"
+    assert deleted.notes == ("deleted",)
+    assert (phone.side, phone.notes) == ("out", ("sent from the phone",))
+
+
+def test_a_parked_item_offers_what_resolves_it() -> None:
+    parked = queue_item(state=BatchState.PARKED, parked_reason="in doubt", parked_from=BatchState.SENDING)
+    in_doubt = item_view(detail(parked, outbox=(leaving("x", "parked"),)), me=1, now=NOW)
+    assert [one.value for one in in_doubt.resolutions] == ["was_sent", "send_again", "reject"]
+    by_hand = item_view(detail(queue_item(state=BatchState.PARKED, parked_reason="later")), me=1, now=NOW)
+    assert [one.value for one in by_hand.resolutions] == ["resume", "reject"]
+
+
+def test_a_reply_that_was_half_out_says_so() -> None:
+    view = item_view(
+        detail(
+            queue_item(state=BatchState.IN_REVIEW),
+            decisions=(approval("first", "second"),),
+            outbox=(leaving("first", "sent"), leaving("second", "cancelled", position=1)),
+        ),
+        me=1,
+        now=NOW,
+    )
+    assert view.progress is not None
+    assert view.progress.text.startswith("1 of 2 messages went out")
