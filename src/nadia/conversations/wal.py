@@ -5,6 +5,7 @@ is missing, and drafting asks PostgreSQL what is still to be done.
 """
 
 import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias, cast
@@ -19,6 +20,7 @@ from nadia.redis.streams import stream_entries
 log = structlog.get_logger(__name__)
 
 GROUP: Final = "drafting"
+_CLAIM_SECONDS: Final = 1.0
 LONGEST_WAIT_SECONDS: Final = 1.0
 _PAGE: Final = 1_000
 _NUMBER: Final = re.compile("[0-9]{1,18}")
@@ -60,6 +62,7 @@ class WalStream(RedisConnectionMixin):
         self._consumer = consumer
         self._lease_milliseconds = int(lease_seconds * 1000)
         self._claimed_up_to = "0-0"
+        self._claim_again_at = 0.0
 
     async def add(self, batch_ids: Iterable[int]) -> None:
         """Add batches at the end.
@@ -89,7 +92,7 @@ class WalStream(RedisConnectionMixin):
             If Redis is away.
         """
         try:
-            return await self._claim(limit) or await self._read_new(limit, wait_seconds)
+            return await self._claim_sometimes(limit) or await self._read_new(limit, wait_seconds)
         except _GroupMissingError:
             await self._create_group()
             return []
@@ -121,6 +124,16 @@ class WalStream(RedisConnectionMixin):
             if len(entries) < _PAGE:
                 return found
             position = f"({entries[-1][0]}"
+
+    async def _claim_sometimes(self, limit: int) -> list[WalEntry]:
+        """Look for entries of silent consumers, once in a while: under load the stream is read far more often."""
+        now = time.monotonic()
+        if now < self._claim_again_at:
+            return []
+        claimed = await self._claim(limit)
+        if not claimed:
+            self._claim_again_at = now + min(_CLAIM_SECONDS, self._lease_milliseconds / 4000)
+        return claimed
 
     async def _claim(self, limit: int) -> list[WalEntry]:
         async with self._redis() as redis:

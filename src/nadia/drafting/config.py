@@ -16,7 +16,7 @@ class DraftingSettings(BaseModel):
     disclosure_file: Path | None = Field(
         None, description="What a new customer is told first, a text file; the shipped one when empty."
     )
-    concurrency: int = Field(8, ge=1, le=256, description="Drafts that one process writes at once.")
+    concurrency: int = Field(32, ge=1, le=256, description="Drafts that one process writes at once.")
     timeout_seconds: float = Field(
         60.0, gt=0, le=600, description="Longest that a draft may take over all models of the chain, seconds."
     )
