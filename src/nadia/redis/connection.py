@@ -237,8 +237,10 @@ def _make_client(source: RedisSource) -> RedisClient:
 def _primary_of_sentinel(source: RedisSource, options: _Options, retry: Retry) -> Redis:
     place = urlsplit(source.url)
     of_sentinels: dict[str, object] = {
-        "socket_timeout": source.timeout_seconds,
-        "socket_connect_timeout": source.timeout_seconds,
+        # Within the time that the whole command has, so that a sentinel that hangs leaves some for the next.
+        "socket_timeout": source.timeout_seconds / 4,
+        "socket_connect_timeout": source.timeout_seconds / 4,
+        "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
     }
     if place.username:

@@ -34,7 +34,7 @@ from nadia.review.parking import take_up
 log = structlog.get_logger(__name__)
 
 _QUEUED = (BatchState.SEALED, BatchState.DRAFTED, BatchState.IN_REVIEW)
-_LEAVING = (BatchState.APPROVED, BatchState.SENDING)
+_DECIDED = (BatchState.APPROVED, BatchState.SENDING, BatchState.SENT, BatchState.REJECTED)
 _QUICKER = "look at it again: someone or something else was quicker"
 
 
@@ -80,9 +80,9 @@ class ReviewDesk:
             return await store.most_urgent(conn, _QUEUED, limit)
 
     async def recent(self, *, limit: int = 20) -> list[QueueItem]:
-        """Return replies that were approved and are not out yet, the last one first; see ``undo_until``."""
+        """Return what was decided lately, the last one first; ``undo_until`` says what can still be taken back."""
         async with self._database.connection() as conn:
-            return await store.last_changed(conn, _LEAVING, limit)
+            return await store.last_changed(conn, _DECIDED, limit)
 
     async def parked(self, *, limit: int = 100) -> list[QueueItem]:
         """Return items that were taken out of the way, the last one first."""

@@ -68,7 +68,7 @@ class Ownership:
     fencing_token : int
         Checked by every intake and sending transaction; a successor's is higher.
     state : mapping or None
-        Where the updates were read up to.
+        Where the updates were read up to, as last stored.
     deadline : float
         Monotonic seconds at which this process must have stopped, unless renewed.
     """
@@ -183,7 +183,8 @@ class Ownerships:
             "state": json.dumps(state),
         }
         async with self._database.connection() as conn:
-            await conn.execute(_STORE_STATE, values)
+            if (await conn.execute(_STORE_STATE, values)).rowcount:
+                ownership.state = state
         ownership.state = state
 
     def _deadline(self, begun: float) -> float:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
+from nadia.telegram.sandbox.address import UnixAddress
+from nadia.telegram.sandbox.customer import CustomerClient
 from support.browser import chromium
 from support.installation import nadia_up
 from support.servers import short_folder
@@ -17,9 +19,27 @@ from support.servers import short_folder
 pytestmark = [pytest.mark.browser, pytest.mark.e2e]
 
 
+PICTURES = os.environ.get("NADIA_PICTURES")
+OTHERS = {
+    "Tom Becker": ("Hello!", "are you open on Saturday?"),
+    "Lucía Fernández": ("hola", "¿cuánto tarda el envío a Sevilla?"),
+    "Kofi Mensah": ("The kettle I got is broken 😕", "can I send it back?", "I have the receipt"),
+    "Freya Lind": ("I was charged twice", "please look at it, this is urgent"),
+}
+
+
 async def photograph(page: Page, name: str) -> None:
-    if folder := os.environ.get("NADIA_PICTURES"):
-        await page.screenshot(path=Path(folder) / f"{name}.png")
+    if PICTURES:
+        await page.screenshot(path=Path(PICTURES) / f"{name}.png")
+
+
+async def others_write(base: Path) -> None:
+    """Let a few more customers write, so that the picture shows a desk at work."""
+    async with CustomerClient(address=UnixAddress(base / "home" / "sandbox" / "telegram.sock")) as client:
+        for name, texts in OTHERS.items():
+            customer = await client.create(name=name)
+            for text in texts:
+                await client.write(account="sandbox", user_id=customer.user_id, text=text)
 
 
 async def test_a_burst_becomes_one_item_and_its_edited_answer_arrives_once() -> None:
@@ -56,9 +76,13 @@ async def test_a_burst_becomes_one_item_and_its_edited_answer_arrives_once() -> 
             await desk.keyboard.press("Control+End")
             await desk.keyboard.type(" We will write again by noon.")
             await expect(desk.locator("[data-preview] ins")).to_contain_text("by noon")
-            await photograph(desk, "desk")
+            if PICTURES:
+                await others_write(base)
+                await expect(rows).to_have_count(1 + len(OTHERS), timeout=20_000)
+                await photograph(desk, "desk")
+            others = await rows.count() - 1
             await desk.keyboard.press("Control+Enter")
-            await expect(rows).to_have_count(0)
+            await expect(rows).to_have_count(others)
 
             await phone.bring_to_front()
             await expect(phone.locator("[data-typing]")).to_be_visible(timeout=30_000)
@@ -71,4 +95,4 @@ async def test_a_burst_becomes_one_item_and_its_edited_answer_arrives_once() -> 
             await phone.reload()
             await expect(said).to_have_count(total)
             await expect(answer).to_have_count(1)
-            await expect(rows).to_have_count(0)
+            await expect(rows).to_have_count(others)

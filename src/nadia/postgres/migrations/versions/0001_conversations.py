@@ -73,6 +73,8 @@ CREATE UNIQUE INDEX batches_one_open_per_conversation ON batches (conversation_i
     WHERE state IN ('sealed', 'drafted', 'in_review', 'approved', 'sending');
 CREATE INDEX batches_open_by_state ON batches (state, priority DESC, sealed_at)
     WHERE state IN ('sealed', 'drafted', 'in_review', 'approved', 'sending', 'parked');
+-- The desk shows what was decided lately.
+CREATE INDEX batches_by_change ON batches (changed_at DESC);
 CREATE INDEX batches_by_conversation ON batches (conversation_id, id);
 
 CREATE TABLE messages (
