@@ -23,7 +23,7 @@ ALLOWED: Final[Mapping[BatchState, frozenset[BatchState]]] = MappingProxyType(
         _S.DRAFTED: frozenset({_S.IN_REVIEW, _S.SEALED, _S.EXPIRED, _S.PARKED}),
         _S.IN_REVIEW: frozenset({_S.APPROVED, _S.REJECTED, _S.SEALED, _S.EXPIRED, _S.PARKED}),
         _S.APPROVED: frozenset({_S.SENDING, _S.IN_REVIEW, _S.PARKED}),
-        # Back to the desk: the customer wrote while the bubbles went out (docs/design/decisions.md).
+        # Back to the desk: the customer wrote while the bubbles went out (docs/design/decisions/01).
         _S.SENDING: frozenset({_S.SENT, _S.IN_REVIEW, _S.PARKED}),
         _S.SENT: frozenset(),
         _S.REJECTED: frozenset(),
