@@ -39,7 +39,6 @@ async def test_no_input_brings_the_api_to_a_server_error() -> None:
                 "/api/v1/live",  # a stream without an end
                 "--exclude-path-regex",
                 "(events|stream)$",
-                "--no-color",
                 cwd=base,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,

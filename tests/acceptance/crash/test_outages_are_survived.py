@@ -1,6 +1,7 @@
 """Redis emptied, Redis away, PostgreSQL away, a worker frozen past its lease: what goes on goes on, nothing is lost."""
 
 import asyncio
+from collections import Counter
 
 import httpx2
 import pytest
@@ -11,20 +12,29 @@ from support.system import System, running_system
 
 pytestmark = pytest.mark.e2e
 
+_STAGES = """
+SELECT DISTINCT coalesce(b.state, 'buffering') AS stage
+FROM messages m LEFT JOIN batches b ON b.id = m.batch_id WHERE m.direction = 'in'
+"""
+
 
 async def test_an_emptied_redis_is_rebuilt_with_messages_in_every_stage() -> None:
     with short_folder() as base:
         async with running_system(base) as system:
+            seen: Counter[str] = Counter()
 
             async def empty() -> None:
-                async with redis_client(system.servers.redis) as redis:
+                async with redis_client(system.servers.redis) as redis, system.database() as database:
                     for _ in range(6):
                         await asyncio.sleep(2)
+                        async with database.connection() as conn:
+                            seen.update(row["stage"] for row in await (await conn.execute(_STAGES)).fetchall())
                         await redis.flushall()
                         await redis.script_flush()
 
             result = await converse(system, meanwhile=empty, spread_seconds=10)
             assert "redis.rebuilt" in system.log("worker")
+            assert {"buffering", "in_review", "sending", "sent"} <= seen.keys(), "there were messages in every stage"
 
     assert result.problems == []
 
@@ -59,22 +69,26 @@ async def test_without_redis_everything_goes_on_and_catches_up(seconds: float) -
 async def test_without_postgresql_reading_stops_pages_say_so_and_it_catches_up(seconds: float) -> None:
     with short_folder() as base:
         async with running_system(base) as system:
-            said = 0
+            said: list[tuple[int, str]] = []
 
             async def cut() -> None:
-                nonlocal said
                 await asyncio.sleep(3)
                 await system.postgres_link.cut()
                 await asyncio.sleep(seconds / 2)
-                async with httpx2.AsyncClient(base_url=system.web_url(), trust_env=False) as client:
-                    answer = await client.get("/readyz", timeout=10)
-                    said = answer.status_code
+                headers = {"Authorization": f"Bearer {system.token}", "Accept": "text/html"}
+                async with httpx2.AsyncClient(
+                    base_url=system.web_url(), headers=headers, timeout=15, trust_env=False
+                ) as client:
+                    for path in ("/readyz", "/desk"):
+                        answer = await client.get(path)
+                        said.append((answer.status_code, answer.text))
                 await asyncio.sleep(seconds / 2)
                 await system.postgres_link.mend()
 
             result = await converse(system, meanwhile=cut, spread_seconds=seconds)
 
-    assert said == httpx2.codes.SERVICE_UNAVAILABLE
+    assert [status for status, _ in said] == [httpx2.codes.SERVICE_UNAVAILABLE] * 2
+    assert "PostgreSQL cannot be reached" in said[1][1], "the page says what is wrong"
     assert result.problems == []
 
 
