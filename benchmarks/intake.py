@@ -36,8 +36,8 @@ from support.servers import short_folder, start_servers
 
 CONCURRENCIES = (1, 8)
 CHATS_EACH = 25
-MESSAGES = 4_000
-ROUNDS = 3
+MESSAGES = 1_500
+ROUNDS = 9
 BUDGET = 0.5
 
 _TEXT = "Hello, where is my order? It should have been here on Monday."
@@ -82,10 +82,16 @@ def _report(concurrency: int, floors: list[float], rates: list[float]) -> None:
         "rounds": ROUNDS,
         "processes": "one Python process; PostgreSQL and Redis beside it on unix sockets, syncing to disk",
     }
-    floor, rate = statistics.median(floors), statistics.median(rates)
+    # Each round is compared with the bare one right before it: what else the machine does concerns both.
+    ratios = [rate / floor for rate, floor in zip(rates, floors, strict=True)]
     for name, unit, values, budget in (
-        ("throughput", "1/s", {"nadia": rate, "floor": floor}, None),
-        ("throughput against the floor", "ratio", {"median": rate / floor}, {"median": BUDGET}),
+        ("throughput", "1/s", {"nadia": statistics.median(rates), "floor": statistics.median(floors)}, None),
+        (
+            "throughput against the floor",
+            "ratio",
+            {"median": statistics.median(ratios), "lowest": min(ratios), "highest": max(ratios)},
+            {"median": BUDGET},
+        ),
     ):
         report(
             Figure(

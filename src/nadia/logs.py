@@ -24,6 +24,9 @@ _QUIET: Final = (
 )
 """Libraries that tell of every request; they speak from WARNING on (baseline 2.5)."""
 
+_SILENT: Final = ("psycopg.pool",)
+"""Libraries whose warnings repeat each failed attempt, connection string and all; what fails is an error of ours."""
+
 _OWN_HANDLERS: Final = ("uvicorn", "uvicorn.error", "uvicorn.access")
 """Loggers that libraries give handlers of their own, past the scrubbing one."""
 
@@ -111,6 +114,8 @@ def configure_logging(
         logger.propagate = True
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, threshold))
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(max(logging.ERROR, threshold))
 
 
 class ScrubbingHandler(logging.StreamHandler[TextIO]):

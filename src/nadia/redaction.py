@@ -19,6 +19,16 @@ _PATTERNS: Final = (
         re.compile(r"(?i)(?P<head>\b[a-z][a-z0-9+.-]{0,30}://[^\s:/@]{0,200}:)[^\s\"'<>]{1,300}(?=@)"),
         r"\g<head>" + MASK,
     ),
+    # The same with the beginning mistyped, as drivers repeat it.
+    (
+        re.compile(
+            r"(?i)(?P<head>\b(?:postgres(?:ql)?|rediss?|unix)[:/\\]{1,4}[^\s:/@]{0,200}:)[^\s\"'<>]{1,300}(?=@)"
+        ),
+        r"\g<head>" + MASK,
+    ),
+    # What libpq could not read, it quotes.
+    (re.compile(r"(?i)\"[^\"\n]{1,2000}\"(?= in connection info string)"), f'"{MASK}"'),
+    (re.compile(r"(?i)(?P<head>percent-encoded token: )\"[^\"\n]{1,2000}\""), rf'\g<head>"{MASK}"'),
     # A token in the place of the user.
     (re.compile(r"(?i)(?P<head>\b[a-z][a-z0-9+.-]{0,30}://)[^\s:/@]{20,300}(?=@)"), r"\g<head>" + MASK),
     (re.compile(r"(?i)(?P<head>\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}"), r"\g<head>" + MASK),

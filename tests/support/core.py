@@ -21,6 +21,7 @@ from nadia.conversations import (
     lock_batch,
     move,
 )
+from nadia.conversations.batches import park
 from nadia.conversations.messages import Messages, NewMessage, Recorded
 from nadia.conversations.pauses import Pauses
 from nadia.drafting import DraftingSettings, DraftingWorker
@@ -61,6 +62,9 @@ class Recalls:
 
     async def recall(self, conn: Connection, batch_id: int) -> None:
         self.batches.append(batch_id)
+
+    async def is_leaving(self, conn: Connection, batch_id: int) -> bool:
+        return True
 
 
 @dataclass
@@ -219,6 +223,11 @@ class Core:
             async with self.database.transaction() as conn:
                 await move(conn, await lock_batch(conn, batch_id), state, actor="test")
         return await self.batch(batch_id)
+
+    async def park(self, batch_id: int, *, reason: str) -> Batch:
+        """Park a batch, as drafting and delivery do."""
+        async with self.database.transaction() as conn:
+            return (await park(conn, await lock_batch(conn, batch_id), reason=reason, actor="test")).batch
 
     async def batch(self, batch_id: int) -> Batch:
         async with self.database.transaction() as conn:

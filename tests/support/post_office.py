@@ -34,7 +34,6 @@ class PostOffice:
         self.network = network
         self.reviewer = reviewer
         self.settings = DeliverySettings(variance=0, settle_seconds=0)
-        self._running: list[Delivery] = []
 
     async def customer(self, name: str = "Mina", *, told: bool = True) -> Conversation:
         """Someone who has a chat with the account."""
@@ -54,8 +53,6 @@ class PostOffice:
             "SELECT max(id) AS id FROM batches WHERE conversation_id = %s", conversation.id
         )
         await self.world.approve(row["id"], self.reviewer, *bubbles)
-        for delivery in self._running:
-            delivery.wake()
         return int(row["id"])
 
     async def received(self, conversation: Conversation) -> list[str]:
@@ -127,11 +124,9 @@ class PostOffice:
         async with self.connected() as gateway:
             delivery = self.delivery(wrap(gateway), settings=settings, sleep=sleep, events=events)
             running = asyncio.create_task(delivery.run())
-            self._running.append(delivery)
             try:
                 yield delivery
             finally:
-                self._running.remove(delivery)
                 failed = running.done()
                 running.cancel()
                 await asyncio.wait({running})

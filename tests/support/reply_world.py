@@ -129,8 +129,19 @@ class World:
         return batch_id
 
     async def approve(self, batch_id: int, who: ReviewerRef, *bubbles: str) -> None:
-        revision = (await self.desk.item(batch_id)).conversation_revision
-        await self.desk.approve(batch_id, who, bubbles=bubbles, seen_revision=revision, confirm_newer=True)
+        seen = await self.desk.item(batch_id)
+        await self.desk.approve(
+            batch_id,
+            who,
+            bubbles=bubbles,
+            seen_revision=seen.conversation_revision,
+            seen_draft=seen.draft.id if seen.draft else None,
+            confirm_newer=True,
+        )
+
+    async def draft_of(self, batch_id: int) -> int | None:
+        draft = (await self.desk.item(batch_id)).draft
+        return draft.id if draft else None
 
     async def revision(self, conversation: Conversation) -> int:
         rows = await self.execute("SELECT revision FROM conversations WHERE id = %s", conversation.id)

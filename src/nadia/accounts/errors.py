@@ -4,7 +4,21 @@ from nadia.errors import NadiaError
 
 
 class UnauthenticatedError(NadiaError):
-    """Nobody is logged in, or what was shown as proof is not valid (any more)."""
+    """Nobody is logged in, or what was shown as proof is not valid (any more).
+
+    Parameters
+    ----------
+    message : str
+        What is not valid.
+    hint : str, optional
+        What to do about it.
+    account_id : int, optional
+        The account that was tried; for the log, never part of an answer.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, account_id: int | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.account_id = account_id
 
 
 class SecondFactorRequiredError(UnauthenticatedError):

@@ -68,23 +68,28 @@ class Proofs:
         earliest_failure = asyncio.get_running_loop().time() + self._failure_floor.total_seconds()
         async with self._database.connection() as conn:
             known = await store.reserve_guess(conn, now=self._clock(), name=name)
+            # A locked account gives no credentials; the log should say whose they were nevertheless.
+            owner = known.account.id if known else await store.id_of(conn, name)
         # Hashing happens outside the connection: a flood of guesses must not hold up the pool.
         right = await self._passwords.verify(known.password_hash if known else None, password)
         if known is None or not right or not known.account.active:
-            await self._fail(earliest_failure)
+            await self._fail(earliest_failure, owner)
         if known.totp_secret is not None:
             if not code:
                 # The password was right: not a guess. Said at once, as the answer itself tells it.
                 await self._forget(known, store.RETURN_GUESS)
                 raise SecondFactorRequiredError(
-                    "a code of your authenticator app is needed", hint="a recovery code works too"
+                    "a code of your authenticator app is needed", hint="a recovery code works too", account_id=owner
                 )
             if not await self._code_is_right(known, code):
-                await self._fail(earliest_failure)
+                await self._fail(earliest_failure, owner)
         return known
 
     async def password(self, account_id: int, password: str, *, field: str) -> None:
         """Check the password of someone who is logged in; without one there is nothing to check.
+
+        Where a second factor is in force a right password forgives nothing but its own guess: whoever knows it could
+        otherwise guess codes without end, wiping the count in between.
 
         Raises
         ------
@@ -94,7 +99,7 @@ class Proofs:
         known = await self._reserve(account_id, field)
         if known.password_hash is not None and not await self._passwords.verify(known.password_hash, password):
             raise InvalidInputError("is wrong", field=field)
-        await self._forget(known, store.FORGIVE_GUESSES)
+        await self._forget(known, store.FORGIVE_GUESSES if known.totp_secret is None else store.RETURN_GUESS)
 
     async def code(self, account_id: int, code: str, *, field: str) -> None:
         """Check a code of the second factor, or a recovery code, of someone who is logged in.
@@ -132,14 +137,21 @@ class Proofs:
         async with self._database.connection() as conn:
             await conn.execute(statement, {"id": known.account.id})
 
-    async def _fail(self, earliest: float) -> NoReturn:
+    async def _fail(self, earliest: float, account_id: int | None) -> NoReturn:
         await asyncio.sleep(max(0.0, earliest - asyncio.get_running_loop().time()))
-        raise wrong_credentials()
+        raise wrong_credentials(account_id)
 
 
-def wrong_credentials() -> UnauthenticatedError:
-    """Return the one answer to everything that does not let someone in."""
+def wrong_credentials(account_id: int | None) -> UnauthenticatedError:
+    """Return the one answer to everything that does not let someone in.
+
+    Parameters
+    ----------
+    account_id : int or None
+        The account that was tried, if there is one.
+    """
     return UnauthenticatedError(
         "name, password or code is wrong, or there were too many attempts",
         hint="after several wrong attempts wait 15 minutes, or ask an admin for a reset link",
+        account_id=account_id,
     )

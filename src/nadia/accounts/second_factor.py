@@ -62,12 +62,14 @@ class SecondFactorService:
         ConflictError
             If a second factor is in force.
         """
+        if account.has_second_factor:
+            raise _in_force()  # before the proof: nothing that could be tried here
         await self._proofs.password(account.id, password, field="password")
         secret = new_totp_secret()
         async with self._database.connection() as conn:
             cursor = await conn.execute(store.SET_TOTP, {"id": account.id, "secret": self._box.seal(secret)})
         if cursor.rowcount == 0:
-            raise ConflictError("a second factor is in force already", hint="remove it first")
+            raise _in_force()
         return Enrolment(secret, enrolment_uri(secret, name=account.name))
 
     async def confirm(self, account: Account, code: str, *, actor: str) -> list[str]:
@@ -150,6 +152,10 @@ class SecondFactorService:
         async with self._database.connection() as conn:
             row = await store.one(conn, store.COUNT_RECOVERY_CODES, id=account.id)
         return row["count"] if row else 0
+
+
+def _in_force() -> ConflictError:
+    return ConflictError("a second factor is in force already", hint="remove it first")
 
 
 def _require_enrolled(account: Account) -> None:

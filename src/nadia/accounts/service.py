@@ -172,7 +172,7 @@ class AccountService:
     async def set_password_by_link(
         self, secret: str, password: str, *, user_agent: str = ""
     ) -> tuple[Account, NewSession | None]:
-        """Choose a password with an invitation or reset link, once; every session from before ends.
+        """Choose a password with an invitation or reset link, once; sessions and tokens from before are void.
 
         Returns
         -------
@@ -201,7 +201,8 @@ class AccountService:
             if not account.active or await store.one(conn, store.USE_LINK, hash=digest(secret), now=now) is None:
                 raise _dead_link()
             await conn.execute(store.SET_PASSWORD, {"id": account.id, "password_hash": hashed})
-            await conn.execute(store.REVOKE_SESSIONS, {"id": account.id, "now": now, "keep": None})
+            await conn.execute(store.FORGIVE_GUESSES, {"id": account.id})
+            ended = await store.revoke_access(conn, account, now=now)
             # Whoever chose a password has no use for the other links that lie about.
             await conn.execute(
                 store.EXPIRE_LINKS, {"id": account.id, "purposes": [*purposes, LinkPurpose.LOGIN.value], "now": now}
@@ -212,14 +213,14 @@ class AccountService:
                 actor=account.reference,
                 action="account.password_set",
                 account=account,
-                after={"by": f"{row['purpose']} link"},
+                after={"by": f"{row['purpose']} link", "ended": ended},
             )
             if account.has_second_factor:
                 return account, None
             return account, await self.sessions.begin(conn, account, user_agent=user_agent, how=row["purpose"])
 
     async def change_password(self, account: Account, *, current: str, new: str, keep_session: str) -> None:
-        """Change one's own password; one's other sessions end.
+        """Change one's own password; one's other sessions end, one's tokens are revoked.
 
         Parameters
         ----------
@@ -242,72 +243,76 @@ class AccountService:
         hashed, now = await self._passwords.hash(normal), self._clock()
         async with self._database.transaction() as conn:
             await conn.execute(store.SET_PASSWORD, {"id": account.id, "password_hash": hashed})
-            await conn.execute(store.REVOKE_SESSIONS, {"id": account.id, "now": now, "keep": digest(keep_session)})
-            await store.audit(
-                conn, now=now, actor=account.reference, action="account.password_changed", account=account
-            )
-
-    async def change_role(self, account: Account, role: Role, *, actor: str) -> Account:
-        """Change what an account may do.
-
-        Raises
-        ------
-        ConflictError
-            If the last active admin would lose the role.
-        """
-        async with self._database.transaction() as conn:
-            current = await self._load_for_removal(conn, account.id, stays_admin=role is Role.ADMIN)
-            await conn.execute(store.SET_ROLE, {"id": account.id, "role": role.value})
-            await store.audit(
-                conn,
-                now=self._clock(),
-                actor=actor,
-                action="account.role_changed",
-                account=current,
-                before={"role": current.role.value},
-                after={"role": role.value},
-            )
-            return await _load(conn, account.id)
-
-    async def disable(self, account: Account, *, actor: str) -> Account:
-        """Lock an account out: its sessions end, its tokens and links do nothing until it is enabled.
-
-        Raises
-        ------
-        ConflictError
-            If it is the last active admin.
-        """
-        async with self._database.transaction() as conn:
-            current = await self._load_for_removal(conn, account.id, stays_admin=False)
-            now = self._clock()
-            await conn.execute(store.SET_DISABLED, {"id": account.id, "disabled_at": now})
-            await conn.execute(store.REVOKE_SESSIONS, {"id": account.id, "now": now, "keep": None})
+            ended = await store.revoke_access(conn, account, now=now, keep=digest(keep_session))
             await store.audit(
                 conn,
                 now=now,
-                actor=actor,
-                action="account.disabled",
-                account=current,
-                before={"active": current.active},
-                after={"active": False},
+                actor=account.reference,
+                action="account.password_changed",
+                account=account,
+                after={"ended": ended},
             )
+
+    async def change(
+        self, account: Account, *, role: Role | None = None, active: bool | None = None, actor: str
+    ) -> Account:
+        """Change what an account may do and whether it may be used, both or neither; what is left out stays.
+
+        Disabling ends its sessions and revokes its tokens for good; its links do nothing until it is enabled.
+
+        Raises
+        ------
+        ConflictError
+            If the last active admin would be no more.
+        """
+        async with self._database.transaction() as conn:
+            stays_admin = role in (None, Role.ADMIN) and active is not False
+            current = await self._load_for_removal(conn, account.id, stays_admin=stays_admin)
+            if role is not None:
+                await self._set_role(conn, current, role, actor=actor)
+            if active is not None:
+                await self._set_active(conn, current, active, actor=actor)
             return await _load(conn, account.id)
 
+    async def change_role(self, account: Account, role: Role, *, actor: str) -> Account:
+        """Change what an account may do; see `change`."""
+        return await self.change(account, role=role, actor=actor)
+
+    async def disable(self, account: Account, *, actor: str) -> Account:
+        """Lock an account out: its sessions end, its tokens are revoked; see `change`."""
+        return await self.change(account, active=False, actor=actor)
+
     async def enable(self, account: Account, *, actor: str) -> Account:
-        """Let a disabled account in again."""
-        async with self._database.transaction() as conn:
-            current = await _load(conn, account.id, lock=True)
-            await conn.execute(store.SET_DISABLED, {"id": account.id, "disabled_at": None})
-            await store.audit(
-                conn,
-                now=self._clock(),
-                actor=actor,
-                action="account.enabled",
-                account=current,
-                before={"active": current.active},
-                after={"active": True},
-            )
-            return await _load(conn, account.id)
+        """Let a disabled account in again; tokens have to be made anew."""
+        return await self.change(account, active=True, actor=actor)
+
+    async def _set_role(self, conn: Connection, account: Account, role: Role, *, actor: str) -> None:
+        await conn.execute(store.SET_ROLE, {"id": account.id, "role": role.value})
+        await store.audit(
+            conn,
+            now=self._clock(),
+            actor=actor,
+            action="account.role_changed",
+            account=account,
+            before={"role": account.role.value},
+            after={"role": role.value},
+        )
+
+    async def _set_active(self, conn: Connection, account: Account, active: bool, *, actor: str) -> None:
+        now = self._clock()
+        await conn.execute(store.SET_DISABLED, {"id": account.id, "disabled_at": None if active else now})
+        after: dict[str, object] = {"active": active}
+        if not active:
+            after["ended"] = await store.revoke_access(conn, account, now=now)
+        await store.audit(
+            conn,
+            now=now,
+            actor=actor,
+            action="account.enabled" if active else "account.disabled",
+            account=account,
+            before={"active": account.active},
+            after=after,
+        )
 
     async def _create(self, conn: Connection, name: str, role: Role, *, actor: str) -> Account:
         now = self._clock()

@@ -85,11 +85,12 @@ class SessionService:
             known = await self._proofs.log_in(name=name, password=password, code=code)
             async with self._database.transaction() as conn:
                 if not await store.one(conn, store.ACCEPT, id=known.account.id, password_hash=known.password_hash):
-                    raise wrong_credentials()
+                    raise wrong_credentials(known.account.id)
                 session = await self.begin(conn, known.account, user_agent=user_agent, how="password")
         except (ThrottledError, UnauthenticatedError) as exc:
             metrics.logins.labels(outcome=_outcome(exc)).inc()
-            log.info("accounts.login_refused", address=address, reason=_outcome(exc))
+            tried = exc.account_id if isinstance(exc, UnauthenticatedError) else None
+            log.info("accounts.login_refused", address=address, reason=_outcome(exc), account_id=tried)
             if isinstance(exc, SecondFactorRequiredError):
                 self._throttle.give_back(address)
             raise
@@ -215,7 +216,7 @@ class SessionService:
         ]
 
     async def revoke_all(self, account: Account, *, actor: str, keep: str | None = None) -> int:
-        """End all sessions of an account.
+        """End all sessions of an account and revoke its tokens: whichever of them leaked is void.
 
         Parameters
         ----------
@@ -229,22 +230,20 @@ class SessionService:
         Returns
         -------
         int
-            How many there were.
+            How many sessions there were.
         """
         now = self._clock()
         async with self._database.transaction() as conn:
-            cursor = await conn.execute(
-                store.REVOKE_SESSIONS, {"id": account.id, "now": now, "keep": digest(keep) if keep else None}
-            )
+            ended = await store.revoke_access(conn, account, now=now, keep=digest(keep) if keep else None)
             await store.audit(
                 conn,
                 now=now,
                 actor=actor,
                 action="account.sessions_revoked",
                 account=account,
-                after={"sessions": cursor.rowcount},
+                after=ended,
             )
-            return cursor.rowcount
+            return ended["sessions"]
 
 
 def _outcome(error: Exception) -> str:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypedDict
 
 from nadia.accounts.models import Account, AccountOverview, ApiToken, LinkPurpose, Principal, Role
 from nadia.postgres import Connection, Row
@@ -53,9 +53,8 @@ SELECT id FROM accounts WHERE role = 'admin' AND disabled_at IS NULL ORDER BY id
 
 SET_ROLE: Final = "UPDATE accounts SET role = %(role)s WHERE id = %(id)s"
 SET_DISABLED: Final = "UPDATE accounts SET disabled_at = %(disabled_at)s WHERE id = %(id)s"
-SET_PASSWORD: Final = """
-UPDATE accounts SET password_hash = %(password_hash)s, failed_logins = 0, locked_until = NULL WHERE id = %(id)s
-"""
+# Guesses stay counted: a new password says nothing about who guesses codes.
+SET_PASSWORD: Final = "UPDATE accounts SET password_hash = %(password_hash)s WHERE id = %(id)s"
 
 # A guess is counted before it is looked at, so that a hundred at once are a hundred. Whoever is locked gets no row.
 # The lock doubles with each guess past the fifth, up to a quarter of an hour.
@@ -158,6 +157,9 @@ REVOKE_TOKEN: Final = """
 UPDATE account_tokens SET revoked_at = %(now)s
 WHERE account_id = %(id)s AND id = %(token_id)s AND revoked_at IS NULL RETURNING name
 """
+REVOKE_TOKENS: Final = """
+UPDATE account_tokens SET revoked_at = %(now)s WHERE account_id = %(id)s AND revoked_at IS NULL
+"""
 RESOLVE_TOKEN: Final = f"""
 SELECT {_COLUMNS}, account_tokens.id AS token_id, account_tokens.name AS token_name,
     account_tokens.role AS token_role, account_tokens.last_used_at
@@ -235,6 +237,26 @@ async def reserve_guess(
         return None
     confirmed = row["totp_confirmed_at"] is not None
     return Credentials(account_from(row), row["password_hash"], row["totp_secret"] if confirmed else None)
+
+
+async def id_of(conn: Connection, name: str) -> int | None:
+    """Return the id of the account of that name, if there is one."""
+    row = await one(conn, BY_NAME, name=name)
+    return None if row is None else row["id"]
+
+
+class EndedAccess(TypedDict):
+    """What was open to an account and is no more, as the audit log shows it."""
+
+    sessions: int
+    tokens: int
+
+
+async def revoke_access(conn: Connection, account: Account, *, now: datetime, keep: bytes | None = None) -> EndedAccess:
+    """End an account's sessions, all but the one whose digest is ``keep``, and revoke its tokens."""
+    sessions = await conn.execute(REVOKE_SESSIONS, {"id": account.id, "now": now, "keep": keep})
+    tokens = await conn.execute(REVOKE_TOKENS, {"id": account.id, "now": now})
+    return EndedAccess(sessions=sessions.rowcount, tokens=tokens.rowcount)
 
 
 async def audit(

@@ -28,8 +28,12 @@ OWNED = gauge("nadia_telegram_account_owned", "Whether this process acts for the
 _ASK_AGAIN_SECONDS: Final = 1.0
 _FIRST_RECONNECT_SECONDS: Final = 0.2
 _LONGEST_RECONNECT_SECONDS: Final = 10.0
-_REVOKED_SECONDS: Final = 60.0
-"""A revoked session is a person's to mend; trying again at once would only take it from whoever uses it."""
+_FIRST_REVOKED_SECONDS: Final = 600.0
+_LONGEST_REVOKED_SECONDS: Final = 21_600.0
+"""A revoked session is a person's to mend; trying again and again would only take it from whoever uses it."""
+
+_ORDERLY_END_SECONDS: Final = 3.0
+"""For what is just being sent to be put on record, and for the account to be given back."""
 
 MakeGateway = Callable[[], Gateway]
 
@@ -62,6 +66,8 @@ class AccountRunner:
     def __init__(self, *, context: ProcessContext, make_gateway: MakeGateway) -> None:
         self._context = context
         self._make_gateway = make_gateway
+        self._times_revoked = 0
+        self._is_revocation_told = False
 
     async def run(self) -> None:
         """Wait for the ownership, act, give it back; over and over until cancelled."""
@@ -90,7 +96,7 @@ class AccountRunner:
         except* NotOwnerError:
             log.warning("account.lost", account=ownership.account_id)
         finally:
-            await self._release(ownership)
+            await _finish(asyncio.create_task(self._release(ownership)), within=_ORDERLY_END_SECONDS)
 
     async def _renew(self, ownership: Ownership) -> None:
         """Prolong the ownership; end everything when it is lost or may have run out."""
@@ -117,12 +123,14 @@ class AccountRunner:
             try:
                 await gateway.connect(ownership.state)
                 delay = _FIRST_RECONNECT_SECONDS
+                self._times_revoked, self._is_revocation_told = 0, False
                 await self._serve(gateway, ownership)
             except* NotOwnerError:
                 raise
             except* AccountRevokedError as revoked:
-                delay = _REVOKED_SECONDS
-                await self._tell_revoked(ownership, revoked)
+                delay = revoked_pause(self._times_revoked)
+                self._times_revoked += 1
+                await self._tell_revoked(ownership, reason=str(revoked.exceptions[0]), retry_seconds=delay)
             except* NadiaError as problems:
                 for problem in problems.exceptions:
                     log.warning("account.disconnected", account=ownership.account_id, reason=str(problem), delay=delay)
@@ -148,12 +156,14 @@ class AccountRunner:
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(listener.run())
-            group.create_task(delivery.run())
+            group.create_task(_deliver(delivery, ownership))
 
-    async def _tell_revoked(self, ownership: Ownership, revoked: "BaseExceptionGroup[AccountRevokedError]") -> None:
-        """Say that a person has to log the account in again; what is queued stays queued."""
+    async def _tell_revoked(self, ownership: Ownership, *, reason: str, retry_seconds: float) -> None:
+        """Say once that a person has to log the account in again; what is queued stays queued."""
         account = ownership.account_id
-        log.error("account.revoked", account=account, reason=str(revoked.exceptions[0]), retry_seconds=_REVOKED_SECONDS)
+        log.error("account.revoked", account=account, reason=reason, retry_seconds=retry_seconds)
+        if self._is_revocation_told:
+            return
         try:
             async with self._context.database.connection() as conn:
                 await record_notice(
@@ -167,9 +177,45 @@ class AccountRunner:
                 )
         except UnavailableError as exc:
             log.warning("notice.lost", topic="telegram.account_revoked", reason=exc.message)
+        else:
+            self._is_revocation_told = True
 
     async def _release(self, ownership: Ownership) -> None:
         try:
             await self._context.ownerships.release(ownership)
         except UnavailableError:
             log.info("account.release_skipped", account=ownership.account_id)  # it runs out by itself
+
+
+def revoked_pause(times: int) -> float:
+    """Return the seconds until a session is tried again that was revoked, and then so many times more."""
+    return min(_LONGEST_REVOKED_SECONDS, _FIRST_REVOKED_SECONDS * 2.0 ** min(times, 10))
+
+
+async def _deliver(delivery: Delivery, ownership: Ownership) -> None:
+    """Deliver until cancelled; then let what is just being sent be put on record, as long as the account is ours."""
+    running = asyncio.create_task(delivery.run(), name="delivery")
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        delivery.stop()
+        await _finish(running, within=min(_ORDERLY_END_SECONDS, ownership.remaining))
+        raise
+
+
+async def _finish(task: asyncio.Task[None], *, within: float) -> None:
+    """Wait so many seconds for a task's end, however often this is cancelled meanwhile; then cancel the task."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done() and (left := deadline - loop.time()) > 0:
+        try:
+            await asyncio.wait({task}, timeout=left)
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled() and (problem := task.exception()):
+        log.info("account.end_cut_short", task=task.get_name(), reason=str(problem))
+    if cancelled:
+        raise cancelled

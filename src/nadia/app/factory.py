@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Final
 
 from pydantic import SecretStr
 
@@ -31,6 +32,9 @@ from nadia.review import ReviewDesk
 from nadia.settings import Config
 from nadia.telegram.ownership import Ownerships
 
+WAL_MARGIN_SECONDS: Final = 10.0
+"""A stream entry goes to another worker so long after the longest draft: later than the batch's own lease."""
+
 
 @asynccontextmanager
 async def open_context(config: Config, *, role: str, owns_home: bool = False) -> AsyncIterator[ProcessContext]:
@@ -54,6 +58,7 @@ async def open_context(config: Config, *, role: str, owns_home: bool = False) ->
     ConfigurationError
         If a file of the operator's is wrong.
     """
+    require_running(config)
     endpoints = Endpoints.of(config)
     database = Database(
         dsn=endpoints.postgres,
@@ -66,6 +71,8 @@ async def open_context(config: Config, *, role: str, owns_home: bool = False) ->
     try:
         await schema.require_current(database)
         context = build(config, endpoints, database=database, redis=redis, owns_home=owns_home)
+        for text in (context.files.persona, context.files.disclosure):
+            text()  # unusable at the start is an error; later, the last usable text goes on
         try:
             yield context
         finally:
@@ -86,16 +93,39 @@ async def open_database(config: Config, *, name: str) -> AsyncIterator[Database]
     SchemaBehindError
         If its schema is not this version's.
     """
+    require_running(config)
     database = Database(dsn=Endpoints.of(config).postgres, application_name=f"nadia-{name}", pool_size=2)
     try:
-        await database.open()
-    except UnavailableError as exc:
-        raise UnavailableError(exc.message, hint="is NADIA running? start it with `nadia up`") from exc
-    try:
+        await _open_at_once(config, database)
         await schema.require_current(database)
         yield database
     finally:
         await database.close()
+
+
+async def _open_at_once(config: Config, database: Database) -> None:
+    try:
+        await database.open(at_once=True)
+    except UnavailableError as exc:
+        if config.postgres.url is not None:
+            raise
+        hint = f"the NADIA on {config.home} is starting or stopping: try again in a moment"
+        raise UnavailableError(exc.message, hint=hint) from exc
+
+
+def require_running(config: Config) -> None:
+    """Check that somebody runs the home's own PostgreSQL, where none is configured.
+
+    Raises
+    ------
+    UnavailableError
+        At once, if nobody does.
+    """
+    if config.postgres.url is None and Home(path=config.home).owner_pid() is None:
+        raise UnavailableError(
+            f"no PostgreSQL is configured, and no NADIA runs on {config.home}",
+            hint="start it with `nadia up`, or set DATABASE_URL",
+        )
 
 
 @asynccontextmanager
@@ -120,7 +150,7 @@ def build(
     outbox = Outbox(undo_seconds=config.delivery.undo_seconds)
     batches = Batches(database=database, replies=outbox)
     holder = process_name(config, owns_home=owns_home)
-    wal = WalStream(redis=redis, consumer=holder, lease_seconds=config.pacing.lease_seconds)
+    wal = WalStream(redis=redis, consumer=holder, lease_seconds=config.drafting.timeout_seconds + WAL_MARGIN_SECONDS)
     bursts = Bursts(redis=redis, settings=config.pacing)
     tracker = UserActivityTracker(bursts=bursts, batches=batches, wal=wal, events=events, settings=config.pacing)
     models = ModelChain(registry=config.model_registry(), replies=files.saved_replies)
@@ -181,8 +211,11 @@ def account_service(config: Config, database: Database) -> AccountService:
 
 
 def installation_name(config: Config) -> str:
-    """Return what the processes that share this home are called; without a slash, which ends the name of a group."""
-    return f"{socket.gethostname()}:{config.home}".replace("/", "|")
+    """Return what the processes that share this home are called; without a slash, which ends the name of a group.
+
+    Host name and path would not do: containers made alike share both, and may share a database too.
+    """
+    return Home(path=config.home).installation_id()
 
 
 def process_name(config: Config, *, owns_home: bool) -> str:

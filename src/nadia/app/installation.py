@@ -20,6 +20,14 @@ log = structlog.get_logger(__name__)
 
 FIRST_ADMIN = "admin"
 
+# Old sessions are removed in time; that somebody logged in once remains in the audit log.
+_FIRST_ADMIN_WAITS = """
+SELECT EXISTS (SELECT 1 FROM accounts WHERE lower(name) = lower(%(name)s) AND disabled_at IS NULL)
+   AND NOT EXISTS (SELECT 1 FROM accounts WHERE password_hash IS NOT NULL)
+   AND NOT EXISTS (SELECT 1 FROM account_sessions)
+   AND NOT EXISTS (SELECT 1 FROM audit_log WHERE action = 'account.logged_in') AS waits
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Installation:
@@ -120,7 +128,8 @@ async def bring_up_to_date(endpoints: Endpoints) -> bool:
     database = Database(dsn=endpoints.postgres_owner, application_name="nadia-migrations", pool_size=2)
     await database.open()
     try:
-        current = await schema.applied(database) == schema.head()
+        found = await schema.applied(database)
+        current = found == schema.head() or schema.is_ahead(found)
     finally:
         await database.close()
     if not current:
@@ -129,9 +138,14 @@ async def bring_up_to_date(endpoints: Endpoints) -> bool:
     return not current
 
 
-async def first_login_path(accounts: AccountService) -> str | None:
+async def first_login_path(accounts: AccountService, database: Database) -> str | None:
     """Return a one-time link for the first admin, as a path; None once somebody has logged in."""
-    if await accounts.exist():
-        return None
-    admin = await accounts.create_first_admin(FIRST_ADMIN, actor=audit.SYSTEM)
+    if not await accounts.exist():
+        admin = await accounts.create_first_admin(FIRST_ADMIN, actor=audit.SYSTEM)
+    else:
+        async with database.connection() as conn:
+            row = await (await conn.execute(_FIRST_ADMIN_WAITS, {"name": FIRST_ADMIN})).fetchone()
+        if row is None or not row["waits"]:
+            return None
+        admin = await accounts.by_name(FIRST_ADMIN)
     return (await accounts.login_link(admin, actor=audit.SYSTEM)).path

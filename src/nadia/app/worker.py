@@ -10,11 +10,15 @@ import structlog
 from nadia.app.context import ProcessContext
 from nadia.app.supervision import Part
 from nadia.errors import UnavailableError
+from nadia.pacing import UserActivityTracker
+from nadia.pacing.skew import ClockSkew
 from nadia.pacing.sweep import SWEEP_SECONDS, Sweep
 
 log = structlog.get_logger(__name__)
 
 _EMPTIED_CHECK_SECONDS: Final = 1.0
+_FORGOTTEN_SECONDS: Final = 10.0
+_CLOCK_SECONDS: Final = 30.0
 _EXPIRY_SECONDS: Final = 60.0
 _MEASURE_SECONDS: Final = 5.0
 
@@ -28,6 +32,12 @@ def worker_parts(context: ProcessContext) -> Mapping[str, Part]:
     async def sweep() -> None:
         await _sweep(context.sweep)
 
+    async def seal_forgotten() -> None:
+        await _seal_forgotten(context.tracker)
+
+    async def compare_clocks() -> None:
+        await _compare_clocks(ClockSkew(database=context.database))
+
     async def measure() -> None:
         await _measure(context)
 
@@ -35,6 +45,8 @@ def worker_parts(context: ProcessContext) -> Mapping[str, Part]:
         "pacing": context.tracker.run,
         "drafting": context.drafting.run,
         "sweep": sweep,
+        "forgotten": seal_forgotten,
+        "clock": compare_clocks,
         "expiry": expire,
         "gauges": measure,
     }
@@ -56,6 +68,25 @@ async def _sweep(sweep: Sweep) -> None:
                 log.info("sweep.waits", reason=exc.message)
             redis_was_away = True
         await asyncio.sleep(_EMPTIED_CHECK_SECONDS)
+
+
+async def _seal_forgotten(tracker: UserActivityTracker) -> None:
+    """Seal what pacing missed, whatever Redis says: this net does not hang on it."""
+    while True:
+        try:
+            await tracker.seal_forgotten()
+        except UnavailableError as exc:
+            log.info("forgotten.waits", reason=exc.message)
+        await asyncio.sleep(_FORGOTTEN_SECONDS)
+
+
+async def _compare_clocks(skew: ClockSkew) -> None:
+    while True:
+        try:
+            await skew.compare()
+        except UnavailableError as exc:
+            log.debug("clock.waits", reason=exc.message)
+        await asyncio.sleep(_CLOCK_SECONDS)
 
 
 async def _measure(context: ProcessContext) -> None:

@@ -1,6 +1,7 @@
 """`nadia account`: the people who log in."""
 
 import asyncio
+import difflib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -10,8 +11,10 @@ from nadia.accounts.models import Role
 from nadia.cli.groups import command_group
 from nadia.cli.output import JsonOption, print_json, print_table
 from nadia.cli.process_config import load_config, operator
+from nadia.errors import NotFoundError
 
 if TYPE_CHECKING:
+    from nadia.accounts.models import Account
     from nadia.accounts.service import AccountService
     from nadia.settings import Config
 
@@ -46,8 +49,11 @@ def list_accounts(as_json: JsonOption = False) -> None:
 def invite(name: Name, role: Annotated[Role, typer.Option(help="What they may do.")] = Role.REVIEWER) -> None:
     """Make an account and print the one-time link with which its owner sets a password."""
     config = load_config()
-    link = _run(lambda accounts: accounts.invite(name=name, role=role, actor=operator()), config)
-    _print_link(config, link.path)
+
+    async def issue(accounts: "AccountService") -> str:
+        return (await accounts.invite(name=name, role=role, actor=operator())).path
+
+    print(_link(issue, config))
 
 
 @app.command()
@@ -56,9 +62,9 @@ def reset(name: Name) -> None:
     config = load_config()
 
     async def issue(accounts: "AccountService") -> str:
-        return (await accounts.reset(await accounts.by_name(name), actor=operator())).path
+        return (await accounts.reset(await existing_account(accounts, name), actor=operator())).path
 
-    _print_link(config, _run(issue, config))
+    print(_link(issue, config))
 
 
 @app.command()
@@ -66,7 +72,7 @@ def role(name: Name, new: Annotated[Role, typer.Argument(help="The new role.")])
     """Change what an account may do."""
 
     async def change(accounts: "AccountService") -> None:
-        await accounts.change_role(await accounts.by_name(name), new, actor=operator())
+        await accounts.change_role(await existing_account(accounts, name), new, actor=operator())
 
     _run(change)
     print(f"{name} is {new} now")
@@ -74,13 +80,13 @@ def role(name: Name, new: Annotated[Role, typer.Argument(help="The new role.")])
 
 @app.command()
 def disable(name: Name) -> None:
-    """Keep an account from logging in, and end its sessions."""
+    """Keep an account from logging in; its sessions end and its tokens are void."""
 
     async def change(accounts: "AccountService") -> None:
-        await accounts.disable(await accounts.by_name(name), actor=operator())
+        await accounts.disable(await existing_account(accounts, name), actor=operator())
 
     _run(change)
-    print(f"{name} is disabled; its sessions have ended")
+    print(f"{name} is disabled; its sessions have ended and its tokens are void")
 
 
 @app.command()
@@ -88,7 +94,7 @@ def enable(name: Name) -> None:
     """Let an account log in again."""
 
     async def change(accounts: "AccountService") -> None:
-        await accounts.enable(await accounts.by_name(name), actor=operator())
+        await accounts.enable(await existing_account(accounts, name), actor=operator())
 
     _run(change)
     print(f"{name} may log in again")
@@ -96,10 +102,10 @@ def enable(name: Name) -> None:
 
 @app.command()
 def revoke(name: Name) -> None:
-    """End all sessions of an account."""
+    """End all sessions of an account, and void its tokens."""
 
     async def change(accounts: "AccountService") -> int:
-        return await accounts.sessions.revoke_all(await accounts.by_name(name), actor=operator())
+        return await accounts.sessions.revoke_all(await existing_account(accounts, name), actor=operator())
 
     print(f"{_run(change)} sessions of {name} have ended")
 
@@ -113,16 +119,41 @@ def token(
     """Make an API token of an account and print it; it is shown only now."""
 
     async def create(accounts: "AccountService") -> str:
-        secret, _ = await accounts.tokens.create(await accounts.by_name(name), name=label, role=role, actor=operator())
+        secret, _ = await accounts.tokens.create(
+            await existing_account(accounts, name), name=label, role=role, actor=operator()
+        )
         return secret
 
     print(_run(create))
 
 
-def _print_link(config: "Config", path: str) -> None:
-    from nadia.settings.web import base_url
+async def existing_account(accounts: "AccountService", name: str) -> "Account":
+    """Return an account by its name.
 
-    print(base_url(config.web) + path)
+    Raises
+    ------
+    NotFoundError
+        If there is none; the hint says which there are.
+    """
+    try:
+        return await accounts.by_name(name)
+    except NotFoundError as exc:
+        names = [line.account.name for line in await accounts.overview()]
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = (
+            f"did you mean {near[0]}?" if near else "`nadia account list` says who has one, `account invite` adds one"
+        )
+        raise NotFoundError(exc.message, hint=hint) from exc
+
+
+def _link(issue: "Callable[[AccountService], Awaitable[str]]", config: "Config") -> str:
+    from nadia.app.address import address_of
+
+    async def at_its_address(accounts: "AccountService") -> str:
+        address = address_of(config)  # before there is a link that nobody could open
+        return address + await issue(accounts)
+
+    return _run(at_its_address, config)
 
 
 def _run(work: "Callable[[AccountService], Awaitable[T]]", config: "Config | None" = None) -> T:

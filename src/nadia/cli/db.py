@@ -21,6 +21,7 @@ def upgrade(revision: Annotated[str, typer.Argument(help="Revision to go up to."
     from nadia.postgres import schema
 
     config = load_config()
+    schema.require_revision(revision, besides=["head"])
 
     async def work() -> str | None:
         from nadia.app.installation import reachable_servers
@@ -34,24 +35,32 @@ def upgrade(revision: Annotated[str, typer.Argument(help="Revision to go up to."
 
 @app.command()
 def downgrade(
-    revision: Annotated[str, typer.Argument(help="Revision to go down to: `-1` for one step, `base` for nothing.")],
+    revision: Annotated[str | None, typer.Argument(help="Revision to go down to; `base` for nothing.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="How many revisions to go down, instead.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only say what would be lost.")] = False,
 ) -> None:
     """Take migrations back. This drops tables and what is in them."""
-    from nadia.errors import RefusedError
+    from nadia.errors import InvalidInputError, RefusedError
     from nadia.postgres import schema
 
     config = load_config()
+    if (revision is None) == (steps is None):
+        raise InvalidInputError("say how far: a revision or --steps, one of them", field="revision")
+    if revision is not None:
+        schema.require_revision(revision, besides=["base"])
+    elif steps is not None and steps > len(schema.revisions()):
+        raise InvalidInputError(f"there are only {len(schema.revisions())} revisions", field="--steps")
+    target = revision or f"-{steps}"
     if not yes:
         raise RefusedError(
-            f"going down to {revision} drops tables and everything in them", hint="take a backup, then add --yes"
+            f"going down to {target} drops tables and everything in them", hint="take a backup, then add --yes"
         )
 
     async def work() -> str | None:
         from nadia.app.installation import reachable_servers
 
         async with reachable_servers(config) as endpoints:
-            await asyncio.to_thread(schema.downgrade, endpoints.postgres_owner, revision)
+            await asyncio.to_thread(schema.downgrade, endpoints.postgres_owner, target)
             return await _applied(config)
 
     print(f"the schema is at {asyncio.run(work()) or 'nothing'}")
@@ -75,11 +84,12 @@ def check(as_json: JsonOption = False) -> None:
     from nadia.postgres import schema
 
     found, head = asyncio.run(_applied(load_config())), schema.head()
+    is_fine = found == head or schema.is_ahead(found)
     if as_json:
-        print_json({"ok": found == head, "current": found, "head": head})
+        print_json({"ok": is_fine, "current": found, "head": head})
     else:
         print(f"the schema is at {found or 'nothing'}; this version needs {head}")
-    if found != head:
+    if not is_fine:
         raise typer.Exit(1)
 
 
@@ -93,15 +103,13 @@ def sql(down: Annotated[bool, typer.Option("--down", help="The way back instead.
 
 async def _applied(config: "Config") -> str | None:
     from nadia.app.endpoints import Endpoints
-    from nadia.errors import UnavailableError
+    from nadia.app.factory import require_running
     from nadia.postgres import Database, schema
 
+    require_running(config)
     database = Database(dsn=Endpoints.of(config).postgres_owner, application_name="nadia-db", pool_size=2)
     try:
-        await database.open()
-    except UnavailableError as exc:
-        raise UnavailableError(exc.message, hint="is NADIA running? start it with `nadia up`") from exc
-    try:
+        await database.open(at_once=True)
         return await schema.applied(database)
     finally:
         await database.close()

@@ -25,12 +25,12 @@ class ExitCode(IntEnum):
 
 
 MEANINGS: Final = {
-    ExitCode.FINE: "It went well.",
+    ExitCode.FINE: "It went well; also the orderly stop of `nadia up` and `nadia run` by Ctrl-C or SIGTERM.",
     ExitCode.NOT_FINE: "The thing that was checked is not fine, or an error that nobody foresaw.",
     ExitCode.USAGE: "The command line, a setting or the input is wrong; nothing was done.",
     ExitCode.UNREACHABLE: "A dependency (PostgreSQL, Redis, a model, Telegram) cannot be reached.",
     ExitCode.REFUSED: "Refused: a lock, a guard, a missing permission, or a state that does not allow it.",
-    ExitCode.INTERRUPTED: "Interrupted with Ctrl-C.",
+    ExitCode.INTERRUPTED: "Any other command interrupted with Ctrl-C.",
 }
 
 _BY_CLASS: Final[tuple[tuple[type[BaseException], ExitCode], ...]] = (

@@ -77,7 +77,9 @@ def run(arguments: Sequence[str]) -> int:
     except typer.TyperException as exc:
         where = getattr(exc, "ctx", None)
         path = where.command_path if where else "nadia"
-        complain(exc.format_message().rstrip("."), hint=f"`{path} --help` says what it takes")
+        complain(
+            exc.format_message().replace("Value error, ", "", 1).rstrip("."), hint=f"`{path} --help` says what it takes"
+        )
         return ExitCode.USAGE
     except NadiaError as exc:
         if debug:

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from nadia.errors import InvalidInputError
+from nadia.errors import NotFoundError
 
 if TYPE_CHECKING:
     from typer._click import Command, Context  # typer has them under no public name; seen by the type checker only
@@ -57,14 +57,16 @@ class LazyGroup(TyperGroup):
 
         Raises
         ------
-        InvalidInputError
+        NotFoundError
             If there is none of that name.
         """
         if cmd_name not in GROUPS:
             near = difflib.get_close_matches(cmd_name, GROUPS, n=1)
             hint = f"did you mean `nadia {near[0]}`?" if near else "`nadia --help` lists the commands"
-            raise InvalidInputError(f"there is no command {cmd_name!r}", field="command", hint=hint)
+            raise NotFoundError(f"there is no command {cmd_name!r}", hint=hint)
         app: typer.Typer = importlib.import_module(GROUPS[cmd_name]).app
         command = get_command(app)
         command.name = cmd_name
+        # The library cuts a summary of its own making in the middle.
+        command.short_help = " ".join((command.help or "").split("\n\n")[0].split())
         return command

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nadia.cli.account import existing_account
 from nadia.cli.groups import command_group
 from nadia.cli.process_config import load_config, operator
 
@@ -21,10 +22,11 @@ def login_link(name: Annotated[str, typer.Argument(help="Name of the account.")]
 
 
 async def _issue(config: "Config", name: str) -> str:
+    from nadia.app.address import address_of
     from nadia.app.factory import account_service, open_database
-    from nadia.settings.web import base_url
 
     async with open_database(config, name="cli") as database:
+        address = address_of(config)  # before there is a link that nobody could open
         accounts = account_service(config, database)
-        link = await accounts.login_link(await accounts.by_name(name), actor=operator())
-    return base_url(config.web) + link.path
+        link = await accounts.login_link(await existing_account(accounts, name), actor=operator())
+    return address + link.path

@@ -37,7 +37,12 @@ def complain(message: str, *, hint: str | None = None) -> None:
     """Print an error, and on a line of its own what to do about it."""
     print(f"{paint('error:', RED)} {redact_text(message)}", file=sys.stderr)
     if hint:
-        print(f"{paint('hint:', CYAN)} {redact_text(hint)}", file=sys.stderr)
+        point_out(hint)
+
+
+def point_out(hint: str) -> None:
+    """Print what one might do next."""
+    print(f"{paint('hint:', CYAN)} {redact_text(hint)}", file=sys.stderr)
 
 
 def warn(message: str) -> None:

@@ -8,6 +8,7 @@ import typer
 from nadia.cli.groups import command_group
 from nadia.cli.process_config import load_config, operator
 from nadia.conversations.pauses import Activity
+from nadia.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from nadia.settings import Config
@@ -22,6 +23,8 @@ def pause(
     reason: Annotated[str, typer.Option(help="Why; people at the desk see it.")] = "paused from the command line",
 ) -> None:
     """Stop sending or drafting at once; nothing is lost, it waits."""
+    if not reason.isprintable():  # among them what PostgreSQL cannot hold: NUL and lone surrogates
+        raise InvalidInputError("holds characters that cannot be printed", field="--reason")
     changed = asyncio.run(_pause(load_config(), what, account, reason))
     print(f"{what} {'is' if changed else 'was already'} paused for {account or 'all accounts'}")
 

@@ -38,6 +38,7 @@ def run(
 
 
 async def _run(config: "Config", role: Role, metrics_port: int) -> None:
+    from nadia.app.address import published_address
     from nadia.app.bot import bot_parts
     from nadia.app.factory import open_context
     from nadia.app.lifecycle import stop_on_signals
@@ -54,6 +55,7 @@ async def _run(config: "Config", role: Role, metrics_port: int) -> None:
                 from nadia.web.role import serving
 
                 web = await stack.enter_async_context(serving(context))
+                stack.enter_context(published_address(config, web.url))
                 print(f"{role.value} is ready at {web.url}", flush=True)
                 await stop.wait()
             else:

@@ -1,6 +1,8 @@
 """`nadia up`: everything on one machine, in one process."""
 
 import asyncio
+import errno
+import socket
 import sys
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,7 @@ def up() -> None:
 
 
 async def _up(config: "Config") -> None:
+    from nadia.app.address import published_address
     from nadia.app.bot import bot_parts
     from nadia.app.factory import open_context
     from nadia.app.installation import first_login_path, running_installation
@@ -33,20 +36,58 @@ async def _up(config: "Config") -> None:
     from nadia.app.worker import worker_parts
     from nadia.web.role import serving
 
+    _require_free_port(config)
     with stop_on_signals() as stop:
         async with (
             running_installation(config) as installation,
             open_context(config, role="up", owns_home=True) as context,
             serving(context) as web,
         ):
-            _print_welcome(context, installation, url=web.url, login=await first_login_path(context.accounts))
-            await run_parts({**worker_parts(context), **bot_parts(context)}, until=stop)
+            with published_address(config, web.url):
+                parts = asyncio.create_task(run_parts({**worker_parts(context), **bot_parts(context)}, until=stop))
+                try:
+                    login = await first_login_path(context.accounts, context.database)
+                    await _print_welcome(context, installation, url=web.url, login=login)
+                    await stop.wait()
+                finally:
+                    stop.set()
+                    await parts
     print("NADIA has stopped.", flush=True)
 
 
-def _print_welcome(context: "ProcessContext", installation: "Installation", *, url: str, login: str | None) -> None:
+def _require_free_port(config: "Config") -> None:
+    """Find out before servers are started for nothing; whoever runs on the same home is told of that instead.
+
+    Raises
+    ------
+    PortInUseError
+        If another program listens where the pages are to be.
+    """
+    from nadia.embedded import Home
+    from nadia.web.server import PortInUseError
+
+    host, port = config.web.host, config.web.port
+    if not port or Home(path=config.home).owner_pid() is not None:
+        return
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as exc:  # other troubles are the web server's to explain
+        if exc.errno == errno.EADDRINUSE:
+            raise PortInUseError(
+                f"port {port} on {host} is in use by another program",
+                hint="stop it, or choose another port: NADIA_WEB_PORT=8421 (0 takes any free one)",
+            ) from exc
+
+
+async def _print_welcome(
+    context: "ProcessContext", installation: "Installation", *, url: str, login: str | None
+) -> None:
     """Say where to go, and what runs."""
     from nadia import __version__
+    from nadia.app import state as part
     from nadia.app import texts
 
     config, endpoints = context.config, context.endpoints
@@ -59,10 +100,13 @@ def _print_welcome(context: "ProcessContext", installation: "Installation", *, u
     if installation.sandbox:
         places.append(("Sandbox chat", f"{url}/sandbox", "where you write as a customer"))
     embedded, configured = f"embedded, in {config.home}", "configured"
+    postgres, redis, telegram = await asyncio.gather(
+        part.postgres_state(context), part.redis_state(context), part.telegram_state(context)
+    )
     state = [
-        ("PostgreSQL", embedded if "postgres" in endpoints.embedded else configured, ""),
-        ("Redis", embedded if "redis" in endpoints.embedded else configured, ""),
-        ("Telegram", f"{config.telegram.gateway}, account {config.telegram.account}", ""),
+        ("PostgreSQL", f"{embedded if 'postgres' in endpoints.embedded else configured}, {postgres}", ""),
+        ("Redis", f"{embedded if 'redis' in endpoints.embedded else configured}, {redis}", ""),
+        ("Telegram", f"{config.telegram.gateway}, account {config.telegram.account}: {telegram}", ""),
         ("Models", _models(config), f"profile {config.llm.profile}"),
         ("Your texts", str(texts.folder(config)), "persona, disclosure, saved replies: edit them any time"),
     ]

@@ -59,16 +59,19 @@ UPDATE batches SET
     priority = greatest(priority, %(priority)s),
     -- A draft in the making does not know the new messages: another one is wanted.
     revision = revision + CASE WHEN state = 'sealed' THEN 1 ELSE 0 END,
-    drafting_attempts = CASE WHEN state = 'sealed' THEN 0 ELSE drafting_attempts END
+    drafting_attempts = CASE WHEN state = 'sealed' THEN 0 ELSE drafting_attempts END,
+    drafting_until = NULL
 WHERE id = %(batch_id)s
 RETURNING *
 """
 
-# Conversations whose burst is over by the database's clock: the fallback and the safety net of pacing.
+# Conversations whose burst is over by the database's clock: the fallback and the safety net of pacing. Those whose
+# reply is just leaving cannot be sealed now and would keep others out of the limit.
 _OVERDUE = """
 SELECT conversation_id, max(c.partition) AS partition
 FROM messages m JOIN conversations c ON c.id = m.conversation_id
 WHERE m.batch_id IS NULL AND m.direction = 'in'
+  AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.conversation_id = m.conversation_id AND b.state = 'sending')
 GROUP BY conversation_id
 HAVING max(m.received_at) < clock_timestamp() - %(window)s OR min(m.received_at) < clock_timestamp() - %(longest)s
 ORDER BY min(m.received_at)
@@ -84,9 +87,11 @@ WHERE m.batch_id IS NULL AND m.direction = 'in'
 GROUP BY conversation_id
 """
 
+# What somebody drafts at the moment needs nobody else.
 _SEALED_FOR = """
 SELECT id FROM batches
 WHERE state = 'sealed' AND changed_at <= clock_timestamp() - %(at_least)s AND id <> ALL(%(besides)s::bigint[])
+  AND (drafting_until IS NULL OR drafting_until <= clock_timestamp())
 ORDER BY priority DESC, sealed_at LIMIT %(limit)s
 """
 
@@ -115,6 +120,9 @@ class RecallsReplies(Protocol):
 
     async def recall(self, conn: Connection, batch_id: int) -> None:
         """Cancel the batch's queued bubbles within the caller's transaction."""
+
+    async def is_leaving(self, conn: Connection, batch_id: int) -> bool:
+        """Tell whether a bubble of the batch is just being sent, or nobody knows yet whether it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +195,7 @@ class Batches:
                 members = await take_members(conn, batch)
                 return Sealed(batch=batch, messages=len(members), wants_draft=True)
             locked = LockedBatch(batch=batch_from_row(found), conversation=conversation)
-            if locked.batch.state is BatchState.SENDING:
+            if locked.batch.state is BatchState.SENDING and await self._replies.is_leaving(conn, locked.batch.id):
                 return SealPostponed()
             return await self._join(conn, locked, claim_lives=bool(found["claim_lives"]), priority=priority)
 
@@ -219,7 +227,7 @@ class Batches:
         assert row is not None, "the row is locked"
         locked = LockedBatch(batch=batch_from_row(row), conversation=locked.conversation)
         log.info("batch.joined", batch_id=locked.batch.id, messages=len(members), state=locked.batch.state.value)
-        if locked.batch.state is BatchState.APPROVED:
+        if locked.batch.state in (BatchState.APPROVED, BatchState.SENDING):
             await self._replies.recall(conn, locked.batch.id)
             locked = await move(
                 conn, locked, BatchState.IN_REVIEW, actor=audit.SYSTEM, reason="the customer wrote again"
@@ -263,7 +271,17 @@ class Batches:
     async def sealed_for(
         self, *, at_least_seconds: float, limit: int | None = None, besides: Collection[int] = ()
     ) -> list[int]:
-        """Return batches that have waited for a draft at least so long, most urgent first, besides some known ones."""
+        """Return batches that have waited for a draft at least so long and that nobody drafts, most urgent first.
+
+        Parameters
+        ----------
+        at_least_seconds : float
+            By the database's clock.
+        limit : int, optional
+            Most batches.
+        besides : collection of int
+            Batches that the caller knows.
+        """
         values = {"at_least": timedelta(seconds=at_least_seconds), "limit": limit, "besides": list(besides)}
         async with self._database.connection() as conn:
             return [row["id"] for row in await (await conn.execute(_SEALED_FOR, values)).fetchall()]
@@ -290,18 +308,6 @@ class Batches:
                 ),
             )
         return True
-
-    async def park(self, batch_id: int, *, reason: str, actor: str = audit.SYSTEM) -> Batch:
-        """Take a batch out of the way for a person to look at, with a notice.
-
-        Raises
-        ------
-        TransitionError
-            If it has ended already.
-        """
-        async with self._database.transaction() as conn:
-            locked = await lock_batch(conn, batch_id)
-            return (await park(conn, locked, reason=reason, actor=actor)).batch
 
     async def counts(self, states: Sequence[BatchState]) -> dict[BatchState, int]:
         """Return how many batches are in each of the states."""

@@ -151,17 +151,6 @@ class ConversationMemory(RedisConnectionMixin):
             ],
         )
 
-    async def forget(self, conversation: Conversation) -> None:
-        """Drop a memory; the next reader rebuilds it.
-
-        Raises
-        ------
-        UnavailableError
-            If Redis is away; the version will tell that the memory is old.
-        """
-        async with self._redis() as redis:
-            await redis.delete(keys.memory(conversation.partition, conversation.id))
-
     async def _read(self, conversation: Conversation) -> list[Remembered] | None:
         async with self._redis() as redis:
             entries = cast("list[str]", await redis.lrange(keys.memory(conversation.partition, conversation.id), 0, -1))

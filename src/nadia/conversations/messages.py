@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from nadia.conversations.models import Conversation
+from nadia.conversations.parked_updates import park_update
 from nadia.conversations.transitions import conversation_from_row
 from nadia.errors import NadiaError, NotFoundError
 from nadia.postgres import Connection, Database
@@ -41,33 +42,35 @@ ON CONFLICT (telegram_account_id, chat_id) DO UPDATE SET person_id = excluded.pe
 RETURNING id, telegram_account_id, chat_id, partition, revision, replies, disclosed_at
 """
 
-# One statement, one commit: the conversation's new revision, the message, and the check that this process still owns
-# the account. The revision comes first, because it locks the conversation: messages get their rows in the order of
-# arrival, and sealing sees all of a message or nothing.
+_FIND_CONVERSATION = """
+SELECT id, telegram_account_id, chat_id, partition, revision, replies, disclosed_at
+FROM conversations WHERE telegram_account_id = %(account_id)s AND chat_id = %(chat_id)s
+"""
+
+# One statement, one commit: the check that this process still owns the account, the message, and the conversation's new
+# revision. Raising it locks the conversation until the commit: sealing sees all of a message or nothing of it.
 _RECORD = f"""
-WITH {_OWNED}, known AS (
-    SELECT id FROM messages
-    WHERE telegram_account_id = %(account_id)s AND chat_id = %(chat_id)s
-      AND telegram_message_id = %(telegram_message_id)s
-), risen AS (
-    UPDATE conversations c SET
-        revision = c.revision + 1,
-        last_inbound_at = CASE WHEN %(direction)s = 'in' THEN clock_timestamp() ELSE c.last_inbound_at END
-    FROM owned WHERE c.id = %(conversation_id)s AND NOT EXISTS (SELECT 1 FROM known)
-    RETURNING c.revision, c.replies
-), stored AS (
+WITH {_OWNED}, stored AS (
     INSERT INTO messages (conversation_id, telegram_account_id, chat_id, telegram_message_id, direction, author,
                           kind, text, reply_to, sent_at, edited_at)
-    SELECT %(conversation_id)s, %(account_id)s, %(chat_id)s, %(telegram_message_id)s, %(direction)s, %(author)s,
-           %(kind)s, %(text)s, %(reply_to)s, %(sent_at)s, %(edited_at)s
-    FROM risen
-    -- Someone may have been quicker since the look for known ones; then the revision rose once too often, no more.
+    SELECT c.id, owned.id, %(chat_id)s, %(telegram_message_id)s, %(direction)s, %(author)s, %(kind)s, %(text)s,
+           %(reply_to)s, %(sent_at)s, %(edited_at)s
+    FROM owned, conversations c WHERE c.id = %(conversation_id)s
     ON CONFLICT (telegram_account_id, chat_id, telegram_message_id) DO NOTHING
-    RETURNING id
+    RETURNING id, direction
 )
-SELECT (SELECT count(*) FROM owned) AS owned, (SELECT count(*) FROM known) AS known,
-       (SELECT id FROM stored) AS id, risen.revision, risen.replies
-FROM (SELECT 1) one LEFT JOIN risen ON true
+UPDATE conversations c SET
+    revision = c.revision + 1,
+    last_inbound_at = CASE stored.direction WHEN 'in' THEN clock_timestamp() ELSE c.last_inbound_at END
+FROM stored WHERE c.id = %(conversation_id)s
+RETURNING stored.id, c.revision, c.replies
+"""  # noqa: S608 - constants only
+
+# Why that stored nothing; a token that was not the owner's then is not now.
+_WHY_NOT = f"""
+WITH {_OWNED}
+SELECT EXISTS (SELECT 1 FROM owned) AS owned,
+       EXISTS (SELECT 1 FROM conversations WHERE id = %(conversation_id)s) AS found
 """  # noqa: S608 - constants only
 
 # An edit or a deletion is an inbound event of its own: the revision rises when it changed anything. Conversations are
@@ -266,6 +269,29 @@ class Messages:
             raise _not_owner()
         return conversation_from_row(row)
 
+    async def find_conversation(self, *, account_id: str, chat_id: int) -> Conversation | None:
+        """Return the conversation of a chat, if it has begun."""
+        async with self._database.connection() as conn:
+            cursor = await conn.execute(_FIND_CONVERSATION, {"account_id": account_id, "chat_id": chat_id})
+            row = await cursor.fetchone()
+        return None if row is None else conversation_from_row(row)
+
+    async def park(
+        self, *, account_id: str, fencing_token: int, event: str, payload: Mapping[str, object], error: str
+    ) -> None:
+        """Keep an update that cannot be put on record, with a notice; parameters as for `park_update`.
+
+        Raises
+        ------
+        NotOwnerError
+            If the fencing token is not the account's, or has expired; nothing was written.
+        """
+        async with self._database.transaction() as conn:
+            if not await park_update(
+                conn, account_id=account_id, fencing_token=fencing_token, event=event, payload=payload, error=error
+            ):
+                raise _not_owner()
+
     async def record(self, conversation: Conversation, message: NewMessage, *, fencing_token: int) -> Recorded | None:
         """Put an inbound message, or one from the operator's phone, on record.
 
@@ -281,31 +307,26 @@ class Messages:
         NotFoundError
             If the conversation is gone: it was erased since it was read.
         """
+        values = {
+            "conversation_id": conversation.id,
+            "account_id": conversation.telegram_account_id,
+            "chat_id": conversation.chat_id,
+            "fencing_token": fencing_token,
+            "telegram_message_id": message.telegram_message_id,
+            "direction": message.direction,
+            "author": message.author,
+            "kind": message.kind,
+            "text": message.text,
+            "reply_to": message.reply_to,
+            "sent_at": message.sent_at,
+            "edited_at": message.edited_at,
+        }
         async with self._database.connection() as conn:
-            cursor = await conn.execute(
-                _RECORD,
-                {
-                    "conversation_id": conversation.id,
-                    "account_id": conversation.telegram_account_id,
-                    "chat_id": conversation.chat_id,
-                    "fencing_token": fencing_token,
-                    "telegram_message_id": message.telegram_message_id,
-                    "direction": message.direction,
-                    "author": message.author,
-                    "kind": message.kind,
-                    "text": message.text,
-                    "reply_to": message.reply_to,
-                    "sent_at": message.sent_at,
-                    "edited_at": message.edited_at,
-                },
-            )
-            row = await cursor.fetchone()
-        assert row is not None, "the statement always returns one row"
-        if not row["owned"]:
-            raise _not_owner()
-        if not row["known"] and row["revision"] is None:
-            raise NotFoundError(f"there is no conversation {conversation.id}")
-        return None if row["id"] is None else Recorded(id=row["id"], revision=row["revision"], replies=row["replies"])
+            row = await (await conn.execute(_RECORD, values)).fetchone()
+            if row is None:
+                await _require_place(conn, values)
+                return None
+        return Recorded(id=row["id"], revision=row["revision"], replies=row["replies"])
 
     async def edit(
         self,
@@ -394,6 +415,16 @@ async def record_sent(
             "batch_id": batch_id,
         },
     )
+
+
+async def _require_place(conn: Connection, values: Mapping[str, object]) -> None:
+    """Check that a message that was not stored could have been: then it was on record already."""
+    row = await (await conn.execute(_WHY_NOT, values)).fetchone()
+    assert row is not None, "the statement always returns one row"
+    if not row["owned"]:
+        raise _not_owner()
+    if not row["found"]:
+        raise NotFoundError(f"there is no conversation {values['conversation_id']}")
 
 
 def _not_owner() -> NotOwnerError:

@@ -75,7 +75,7 @@ class Batch:
     conversation_revision : int
         The conversation's revision when its newest member joined.
     drafting_attempts : int
-        How often drafting of this revision was begun.
+        Attempts at drafting this revision that began and did not end in order.
     no_draft_reason : str or None
         Why it reached the desk without a draft.
     parked_from : BatchState or None

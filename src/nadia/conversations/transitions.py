@@ -77,11 +77,13 @@ UPDATE batches b SET
     revision = b.revision + %(redraft)s,
     -- What is to be drafted, again or after it was parked, gets all its attempts.
     drafting_attempts = CASE WHEN %(to)s = 'sealed' THEN 0 ELSE b.drafting_attempts END,
+    drafting_until = NULL,
     no_draft_reason = %(no_draft_reason)s,
     parked_from = %(parked_from)s,
     parked_reason = %(parked_reason)s,
-    claimed_by = CASE WHEN %(keep_claim)s THEN b.claimed_by END,
-    claim_expires_at = CASE WHEN %(keep_claim)s THEN b.claim_expires_at END
+    -- Every step ends the claim of whoever worked on the one before.
+    claimed_by = NULL,
+    claim_expires_at = NULL
 WHERE b.id = %(batch_id)s
 RETURNING {_BATCH_COLUMNS}
 """  # noqa: S608 - constants only
@@ -110,7 +112,6 @@ async def move(
     actor: str,
     reason: str | None = None,
     redraft: bool = False,
-    keep_claim: bool = False,
 ) -> LockedBatch:
     """Take a batch to another state, with its audit row and its log event.
 
@@ -125,11 +126,9 @@ async def move(
     actor : str
         Who asked, for the audit.
     reason : str, optional
-        Why; required in spirit for parking and for a batch without a draft, where it is stored with the batch.
+        Why, for the audit. When a batch is parked or reaches the desk without a draft it is stored with the batch too.
     redraft : bool
         Ask for a new draft: the revision rises.
-    keep_claim : bool
-        Leave the claim with its holder.
 
     Raises
     ------
@@ -154,7 +153,6 @@ async def move(
                 "no_draft_reason": _no_draft_reason(batch, to, reason),
                 "parked_from": batch.state.value if to is _S.PARKED else None,
                 "parked_reason": reason if to is _S.PARKED else None,
-                "keep_claim": keep_claim,
             },
         )
     ).fetchone()

@@ -1,20 +1,17 @@
 """Was it sent? Telegram's own history knows.
 
-A message with the bubble's text, sent by the account since the attempt began, that is not on record as another one: one
-of them is the bubble, none means that it did not go out, several are for a person to tell apart.
+A message of the account with the bubble's text, newer than all that the chat was known to hold when the attempt began,
+that is not on record as another one: one of them is the bubble, none means that it did not go out, several are for a
+person to tell apart. Telegram's ids rise, which needs no clocks to agree.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final
 
 from nadia.delivery import store
 from nadia.delivery.models import Turn
 from nadia.postgres import Database
 from nadia.telegram.gateway import Gateway, IncomingMessage
-
-_CLOCK_TOLERANCE: Final = timedelta(seconds=60)
-"""Between PostgreSQL's clock, which dates the attempt, and Telegram's, which dates the message."""
 
 _PAGE: Final = 100
 _MOST_PAGES: Final = 20
@@ -68,23 +65,17 @@ async def look_up(gateway: Gateway, database: Database, turn: Turn) -> Found | A
 
 
 async def _sent_alike(gateway: Gateway, turn: Turn) -> list[IncomingMessage] | None:
-    """Return outgoing messages with the bubble's text since the attempt, newest page first; None if out of reach."""
-    bubble = turn.bubble
-    assert bubble.sending_since is not None, "a bubble in sending has the time of its attempt"
-    since = bubble.sending_since - _CLOCK_TOLERANCE
-    wanted = _as_telegram_keeps(bubble.text)
+    """Return outgoing messages with the bubble's text since the attempt, oldest first; None if there are too many."""
+    assert turn.bubble.after_message_id is not None, "a bubble in sending has the place of its attempt"
+    after = turn.bubble.after_message_id
+    wanted = _as_telegram_keeps(turn.bubble.text)
     alike: list[IncomingMessage] = []
-    before: int | None = None
     for _ in range(_MOST_PAGES):
-        page = await gateway.history(chat_id=turn.conversation.chat_id, before_id=before, limit=_PAGE)
-        alike += [
-            message
-            for message in page
-            if message.outgoing and message.sent_at >= since and _as_telegram_keeps(message.text) == wanted
-        ]
-        if len(page) < _PAGE or page[0].sent_at < since:
+        page = await gateway.history(chat_id=turn.conversation.chat_id, after_id=after, limit=_PAGE)
+        alike += [message for message in page if message.outgoing and _as_telegram_keeps(message.text) == wanted]
+        if len(page) < _PAGE:
             return alike
-        before = page[0].message_id
+        after = page[-1].message_id
     return None
 
 

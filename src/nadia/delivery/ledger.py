@@ -67,13 +67,11 @@ class Ledger:
             raise NotOwnerError("this process no longer owns the Telegram account")
 
     async def waiting(self, *, working_on: list[int], limit: int) -> store.Waiting:
-        """Return replies that are to leave; none while sending is paused."""
+        """Return replies that are to leave; while sending is paused, only those that are to go back to the desk."""
         account_id = self._ownership.account_id
         async with self._database.connection() as conn:
-            found = await store.waiting(conn, account_id, working_on=working_on, limit=limit)
-            if found.due_in and await is_paused(conn, Activity.SENDING, account_id):
-                return store.Waiting(due_in={}, total=found.total)
-        return found
+            paused = await is_paused(conn, Activity.SENDING, account_id)
+            return await store.waiting(conn, account_id, working_on=working_on, stale_only=paused, limit=limit)
 
     async def turn(self, batch_id: int) -> Turn | None:
         """Return whose turn it is, and take an approved reply to ``sending``; None if it may not go on now.
@@ -106,26 +104,43 @@ class Ledger:
             if isinstance(found, Turn):
                 if found.stale or found.bubble.id != turn.bubble.id:
                     return None
-                begun = await store.begin(conn, found.bubble.id)
+                begun = await store.begin(
+                    conn,
+                    found.bubble.id,
+                    account_id=found.conversation.telegram_account_id,
+                    chat_id=found.conversation.chat_id,
+                )
                 assert begun is not None, "the conversation is locked"
                 return Turn(conversation=found.conversation, bubble=begun, stale=False)
         await self._tell(found, batch_id)
         return None
 
     async def sent(self, bubble: Bubble, *, telegram_message_id: int, sent_at: datetime, known_by: str) -> None:
-        """Put on record that a bubble is out, and what follows; may be repeated."""
-        seconds: float | None = None
+        """Put on record that a bubble is out, and what follows; may be repeated.
+
+        Also when the account, or the bubble, is in other hands by now: a message that is out must be known.
+        """
+        seconds = 0.0
         ended = False
 
         async def write() -> None:
             nonlocal seconds, ended
             async with self._database.transaction() as conn:
                 locked = await lock_batch(conn, bubble.batch_id)
-                seconds = await store.mark_sent(
-                    conn, bubble.id, telegram_message_id=telegram_message_id, sent_at=sent_at
-                )
-                if seconds is None:
+                known = await store.outcome(conn, bubble.id)
+                seconds = known.seconds_since_approval
+                if known.telegram_message_id == telegram_message_id:  # a commit went through whose answer was lost
+                    ended = locked.batch.state is BatchState.SENT
                     return
+                if known.state is not BubbleState.SENDING:
+                    log.error(
+                        "reply.sent_unexpectedly",
+                        batch_id=bubble.batch_id,
+                        bubble=bubble.id,
+                        state=known.state.value,
+                        message_id=telegram_message_id,
+                    )
+                await store.mark_sent(conn, bubble.id, telegram_message_id=telegram_message_id, sent_at=sent_at)
                 await put_on_record(
                     conn,
                     locked,
@@ -140,8 +155,6 @@ class Ledger:
                     await move(conn, locked, BatchState.SENT, actor=audit.SYSTEM)
 
         await _until_done(write)
-        if seconds is None:
-            return
         metrics.BUBBLES_SENT.inc()
         log.info("reply.bubble_sent", batch_id=bubble.batch_id, position=bubble.position, known_by=known_by)
         if ended:
@@ -161,32 +174,46 @@ class Ledger:
             When to try again.
         error : str
             For people.
+
+        Raises
+        ------
+        NotOwnerError
+            If another process owns the account, and may be sending the bubble.
         """
-        metrics.FAILURES.labels(failure).inc()
-        log.info("reply.not_sent", batch_id=turn.bubble.batch_id, failure=failure.value, delay=delay_seconds)
         leave = store.take_back if turn.bubble.state is BubbleState.QUEUED else store.postpone
 
         async def write() -> None:
-            async with self._database.connection() as conn:
+            async with self._database.transaction() as conn:
+                await self._require_account(conn)
                 await leave(conn, turn.bubble.id, delay_seconds=delay_seconds, error=error)
 
         await _until_done(write)
+        metrics.FAILURES.labels(failure).inc()
+        log.info("reply.not_sent", batch_id=turn.bubble.batch_id, failure=failure.value, delay=delay_seconds)
 
     async def postpone(self, bubble: Bubble, *, delay_seconds: float, error: str) -> None:
-        """Leave a bubble as it is for a while."""
+        """Leave a bubble as it is for a while; raises what `not_sent` does."""
 
         async def write() -> None:
-            async with self._database.connection() as conn:
+            async with self._database.transaction() as conn:
+                await self._require_account(conn)
                 await store.postpone(conn, bubble.id, delay_seconds=delay_seconds, error=error)
 
         await _until_done(write)
 
     async def give_up(self, bubble: Bubble) -> None:
-        """Bring a reply back to the desk whose open attempt surely did not go out and that has become stale."""
+        """Bring a stale reply back to the desk whose open attempt surely did not go out.
+
+        Raises
+        ------
+        NotOwnerError
+            If another process owns the account, and may be sending the bubble.
+        """
 
         async def write() -> None:
             async with self._database.transaction() as conn:
                 locked = await lock_batch(conn, bubble.batch_id)
+                await self._require_account(conn)
                 if locked.batch.state is BatchState.SENDING:
                     await store.cancel(conn, bubble.batch_id, BubbleState.SENDING)
                     await _to_desk(conn, locked)
@@ -207,6 +234,11 @@ class Ledger:
             For the metrics.
         reason : str
             What people read at the desk.
+
+        Raises
+        ------
+        NotOwnerError
+            If another process owns the account, and may be sending the bubble.
         """
         metrics.FAILURES.labels(failure).inc()
         conversation_id = 0
@@ -215,6 +247,7 @@ class Ledger:
             nonlocal conversation_id
             async with self._database.transaction() as conn:
                 locked = await lock_batch(conn, batch_id)
+                await self._require_account(conn)
                 conversation_id = locked.conversation.id
                 if locked.batch.state not in (BatchState.APPROVED, BatchState.SENDING):
                     return
@@ -251,20 +284,30 @@ class Ledger:
         locked = await lock_batch(conn, batch_id)
         if locked.batch.state not in (BatchState.APPROVED, BatchState.SENDING):
             return None
-        account_id = locked.conversation.telegram_account_id
         self.require_ownership()
-        if not await owns(conn, account_id=account_id, fencing_token=self._ownership.fencing_token):
-            raise NotOwnerError("another process owns the Telegram account")
+        await self._require_account(conn)
         bubble = await store.next_bubble(conn, batch_id)
-        if bubble is None or await is_paused(conn, Activity.SENDING, account_id):
+        if bubble is None:
             return None
+        # Before anything that holds up sending: what does not answer the customer any more is the desk's, or, with an
+        # attempt whose end is unknown, to be looked up for the desk.
         stale = locked.conversation.revision != bubble.conversation_revision
         if stale and bubble.state is BubbleState.QUEUED:
             await _to_desk(conn, locked)
             return _Stale(locked.conversation.id)
+        if not stale and await is_paused(conn, Activity.SENDING, locked.conversation.telegram_account_id):
+            return None
+        if bubble.attempts == 0 and bubble.due_in > 0:  # approved anew: it can still be taken back
+            return None
         if locked.batch.state is BatchState.APPROVED:
             await move(conn, locked, BatchState.SENDING, actor=audit.SYSTEM)
         return Turn(conversation=locked.conversation, bubble=bubble, stale=stale)
+
+    async def _require_account(self, conn: Connection) -> None:
+        """Check that the account is ours, and stays ours until the transaction ends."""
+        token = self._ownership.fencing_token
+        if not await owns(conn, account_id=self._ownership.account_id, fencing_token=token):
+            raise NotOwnerError("another process owns the Telegram account")
 
     async def _tell(self, found: "Turn | _Stale | None", batch_id: int) -> None:
         if isinstance(found, _Stale):

@@ -43,6 +43,10 @@ class Bubble:
         When the oldest attempt whose end is unknown began.
     sending_seconds : float
         How long ago that was by the database's clock; 0 without one.
+    after_message_id : int or None
+        The chat's newest message on record, by Telegram's id, when that attempt began: the bubble's own id is greater.
+    due_in : float
+        Seconds until it may leave, by the database's clock.
     """
 
     id: int
@@ -58,6 +62,8 @@ class Bubble:
     attempts: int
     sending_since: datetime | None
     sending_seconds: float
+    after_message_id: int | None
+    due_in: float
 
 
 @dataclass(frozen=True, slots=True)

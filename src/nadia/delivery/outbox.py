@@ -95,6 +95,10 @@ class Outbox:
         """Cancel the batch's queued bubbles within the caller's transaction."""
         await store.cancel(conn, batch_id, BubbleState.QUEUED)
 
+    async def is_leaving(self, conn: Connection, batch_id: int) -> bool:
+        """Tell whether a bubble of the batch is just being sent, or nobody knows yet whether it was."""
+        return await store.is_leaving(conn, batch_id)
+
     async def can_be_taken_back(self, conn: Connection, batch_id: int) -> bool:
         """Tell whether nothing of the reply has begun to leave and its undo window is open."""
         return await store.can_be_taken_back(conn, batch_id)
@@ -134,9 +138,7 @@ class Outbox:
         sent_at = bubble.sending_since or await store.moment(conn, 0)
         # Telegram's id is not known. Its own are positive, so this one cannot be taken for another message.
         placeholder = -bubble.id
-        await store.mark_sent(
-            conn, bubble.id, telegram_message_id=placeholder, sent_at=sent_at, before=BubbleState.PARKED
-        )
+        await store.mark_sent(conn, bubble.id, telegram_message_id=placeholder, sent_at=sent_at)
         await put_on_record(
             conn, locked, bubble, telegram_message_id=placeholder, sent_at=sent_at, actor=actor, by="word of a person"
         )

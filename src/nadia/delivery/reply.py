@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 
 from nadia.delivery.config import DeliverySettings
-from nadia.delivery.history import Absent, Ambiguous, Found, look_up
+from nadia.delivery.history import Ambiguous, Found, look_up
 from nadia.delivery.hold import Hold
 from nadia.delivery.ledger import Ledger
 from nadia.delivery.metrics import FAILURES, Failure
@@ -168,15 +168,21 @@ class ReplySender:
         return True
 
     async def _refused(self, before: Turn, turn: Turn, exc: SendRefusedError) -> bool:
-        if before.bubble.state is BubbleState.SENDING:  # an earlier attempt may have gone through all the same
-            try:
-                found = await look_up(self._gateway, self._database, turn)
-            except GatewayError:
-                found = Absent()
-            if isinstance(found, Found):
-                await self._record_found(turn, found)
-                return True
-        await self._park(turn, Failure.REFUSED, exc.message)
+        if before.bubble.state is BubbleState.QUEUED:
+            await self._park(turn, Failure.REFUSED, exc.message)
+            return False
+        try:  # an earlier attempt may have gone through all the same
+            found = await look_up(self._gateway, self._database, turn)
+        except AccountRevokedError:
+            raise
+        except GatewayError as unreadable:
+            await self._unreadable(turn, unreadable)
+            return False
+        if isinstance(found, Found):
+            await self._record_found(turn, found)
+            return True
+        doubt = found.reason if isinstance(found, Ambiguous) else "Telegram's history does not show it yet"
+        await self._park(turn, Failure.REFUSED, f"it may have been sent already: {doubt}; then {exc.message}")
         return False
 
     async def _failed(self, before: Turn, turn: Turn, exc: GatewayError) -> None:

@@ -91,10 +91,6 @@ class Delivery:
         self._stopping = False
         self._shown_waiting = 0
 
-    def wake(self) -> None:
-        """Look at once whether something is due; without it that happens within a second."""
-        self._hint.set()
-
     def stop(self) -> None:
         """End `run` soon: waits are cut short, what is just being sent is still put on record."""
         self._stopping = True
@@ -183,6 +179,8 @@ class Delivery:
             await self._ledger.park(
                 batch_id, bubble=None, failure=Failure.INTERNAL, reason="sending it failed repeatedly; the log says why"
             )
+        except NotOwnerError:
+            raise
         except NadiaError:
             log.exception("delivery.cannot_park", batch_id=batch_id)
 

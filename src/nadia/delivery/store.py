@@ -10,7 +10,8 @@ from nadia.postgres import Connection, Row
 _BUBBLE_COLUMNS = """
 id, decision_id, batch_id, conversation_id, position, text, random_id, conversation_revision, discloses, state,
 attempts, sending_since,
-coalesce(extract(epoch FROM clock_timestamp() - sending_since), 0)::float8 AS sending_seconds
+coalesce(extract(epoch FROM clock_timestamp() - sending_since), 0)::float8 AS sending_seconds,
+after_message_id, extract(epoch FROM send_after - clock_timestamp())::float8 AS due_in
 """
 
 # All bubbles of a reply become due at the same moment: when it can no longer be taken back.
@@ -41,16 +42,28 @@ WHERE batch_id = %(batch_id)s AND state IN ('queued', 'sending') ORDER BY decisi
 
 _PARKED = f"SELECT {_BUBBLE_COLUMNS} FROM outbox WHERE batch_id = %(batch_id)s AND state = 'parked'"  # noqa: S608
 
-# Replies with something to send, by when the first unsent bubble is due; those already being worked on left out.
+# Whether a bubble may have gone out, without its record.
+_IS_LEAVING = "SELECT EXISTS (SELECT 1 FROM outbox WHERE batch_id = %(batch_id)s AND state = 'sending') AS leaving"
+
+# Replies with something to send, by when the first unsent bubble is due; those already being worked on left out. One
+# that the conversation has overtaken goes back to the desk: that waits for nothing, not for a pause's end either.
 _WAITING = """
 WITH first AS (
-    SELECT DISTINCT ON (o.batch_id) o.batch_id, o.send_after
+    SELECT DISTINCT ON (o.batch_id) o.batch_id, o.state, o.send_after, o.conversation_revision <> c.revision AS stale
     FROM outbox o JOIN batches b ON b.id = o.batch_id AND b.state IN ('approved', 'sending')
+    JOIN conversations c ON c.id = o.conversation_id
     WHERE o.telegram_account_id = %(account_id)s AND o.state IN ('queued', 'sending')
     ORDER BY o.batch_id, o.decision_id, o.position
+), waiting AS (
+    SELECT batch_id, stale,
+           CASE WHEN stale AND state = 'queued' THEN least(send_after, clock_timestamp()) ELSE send_after END AS due_at
+    FROM first WHERE batch_id <> ALL(%(except)s)
 )
-SELECT batch_id, extract(epoch FROM send_after - clock_timestamp())::float8 AS due_in, count(*) OVER () AS waiting
-FROM first WHERE batch_id <> ALL(%(except)s) ORDER BY send_after, batch_id LIMIT %(limit)s
+SELECT next.batch_id, extract(epoch FROM next.due_at - clock_timestamp())::float8 AS due_in, counted.waiting
+FROM (SELECT count(*) AS waiting FROM waiting) counted LEFT JOIN LATERAL (
+    SELECT batch_id, due_at FROM waiting WHERE stale OR NOT %(stale_only)s ORDER BY due_at, batch_id LIMIT %(limit)s
+) next ON true
+ORDER BY next.due_at, next.batch_id
 """
 
 # What the cadence of a reply follows from: how much there is to read, and the bubbles that are not out yet.
@@ -62,10 +75,14 @@ _UNSENT_TEXTS = """
 SELECT id, position, text FROM outbox WHERE batch_id = %(batch_id)s AND state = 'queued' ORDER BY decision_id, position
 """
 
-# The first of several attempts keeps its time: from there on the message may be in Telegram's history.
+# The first of several attempts keeps its time and its place: behind it the message may be in Telegram's history.
 _BEGIN = f"""
 UPDATE outbox SET state = 'sending', attempts = least(attempts + 1, 30000),
-    sending_since = coalesce(sending_since, clock_timestamp())
+    sending_since = coalesce(sending_since, clock_timestamp()),
+    after_message_id = coalesce(after_message_id, (
+        SELECT max(telegram_message_id) FROM messages
+        WHERE telegram_account_id = %(account_id)s AND chat_id = %(chat_id)s AND telegram_message_id > 0
+    ), 0)
 WHERE id = %(id)s AND state IN ('queued', 'sending')
 RETURNING {_BUBBLE_COLUMNS}
 """  # noqa: S608 - constants only
@@ -73,14 +90,18 @@ RETURNING {_BUBBLE_COLUMNS}
 _SENT = """
 UPDATE outbox SET state = 'sent', telegram_message_id = %(telegram_message_id)s, sent_at = %(sent_at)s,
     last_error = NULL
-WHERE id = %(id)s AND state = ANY(%(states)s)
-RETURNING (SELECT extract(epoch FROM clock_timestamp() - decided_at)::float8 FROM review_decisions r
-           WHERE r.id = decision_id) AS seconds_since_approval
+WHERE id = %(id)s AND state <> 'sent'
+"""
+
+_OUTCOME = """
+SELECT o.state, o.telegram_message_id,
+       extract(epoch FROM clock_timestamp() - r.decided_at)::float8 AS seconds_since_approval
+FROM outbox o JOIN review_decisions r ON r.id = o.decision_id WHERE o.id = %(id)s
 """
 
 # An attempt that surely did not go out leaves no trace but its count and its reason.
 _TAKE_BACK = """
-UPDATE outbox SET state = 'queued', sending_since = NULL, last_error = %(error)s,
+UPDATE outbox SET state = 'queued', sending_since = NULL, after_message_id = NULL, last_error = %(error)s,
     send_after = clock_timestamp() + %(delay)s
 WHERE id = %(id)s AND state = 'sending'
 """
@@ -108,9 +129,10 @@ SELECT EXISTS (
 ) AS disclosing
 """
 
+# What is on record as written by hand may be the desk's all the same: Telegram can report our own message that way.
 _ON_RECORD = """
 SELECT telegram_message_id FROM messages
-WHERE telegram_account_id = %(account_id)s AND chat_id = %(chat_id)s
+WHERE telegram_account_id = %(account_id)s AND chat_id = %(chat_id)s AND author <> 'phone'
   AND telegram_message_id = ANY(%(telegram_message_ids)s)
 """
 
@@ -137,6 +159,15 @@ class Waiting:
 
     due_in: dict[int, float]
     total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is on record of a bubble: its state, its message once it is sent, and how long ago it was approved."""
+
+    state: BubbleState
+    telegram_message_id: int | None
+    seconds_since_approval: float
 
 
 async def moment(conn: Connection, delay_seconds: float) -> datetime:
@@ -176,13 +207,21 @@ async def parked_bubble(conn: Connection, batch_id: int) -> Bubble | None:
     return _bubble(await (await conn.execute(_PARKED, {"batch_id": batch_id})).fetchone())
 
 
-async def waiting(conn: Connection, account_id: str, *, working_on: Sequence[int], limit: int) -> Waiting:
-    """Return replies that are to leave, the one due first first."""
-    values = {"account_id": account_id, "except": list(working_on), "limit": limit}
+async def is_leaving(conn: Connection, batch_id: int) -> bool:
+    """Tell whether an attempt to send one of the batch's bubbles has no end on record."""
+    row = await (await conn.execute(_IS_LEAVING, {"batch_id": batch_id})).fetchone()
+    return bool(row and row["leaving"])
+
+
+async def waiting(
+    conn: Connection, account_id: str, *, working_on: Sequence[int], stale_only: bool, limit: int
+) -> Waiting:
+    """Return replies that are to leave, the one due first first; all count, also where only stale ones are wanted."""
+    values = {"account_id": account_id, "except": list(working_on), "stale_only": stale_only, "limit": limit}
     rows = await (await conn.execute(_WAITING, values)).fetchall()
     return Waiting(
-        due_in={row["batch_id"]: row["due_in"] for row in rows},
-        total=len(working_on) + (rows[0]["waiting"] if rows else 0),
+        due_in={row["batch_id"]: row["due_in"] for row in rows if row["batch_id"] is not None},
+        total=len(working_on) + rows[0]["waiting"],
     )
 
 
@@ -198,32 +237,22 @@ async def unsent_texts(conn: Connection, batch_id: int) -> list[tuple[int, int, 
     return [(row["id"], row["position"], row["text"]) for row in await cursor.fetchall()]
 
 
-async def begin(conn: Connection, bubble_id: int) -> Bubble | None:
-    """Put on record that an attempt begins now."""
-    return _bubble(await (await conn.execute(_BEGIN, {"id": bubble_id})).fetchone())
+async def begin(conn: Connection, bubble_id: int, *, account_id: str, chat_id: int) -> Bubble | None:
+    """Put on record that an attempt begins now, behind what the chat is known to hold."""
+    values = {"id": bubble_id, "account_id": account_id, "chat_id": chat_id}
+    return _bubble(await (await conn.execute(_BEGIN, values)).fetchone())
 
 
-async def mark_sent(
-    conn: Connection,
-    bubble_id: int,
-    *,
-    telegram_message_id: int,
-    sent_at: datetime,
-    before: BubbleState = BubbleState.SENDING,
-) -> float | None:
-    """Put on record that a bubble is sent; returns the seconds since its approval, None if that was known already."""
-    row = await (
-        await conn.execute(
-            _SENT,
-            {
-                "id": bubble_id,
-                "telegram_message_id": telegram_message_id,
-                "sent_at": sent_at,
-                "states": [before.value],
-            },
-        )
-    ).fetchone()
-    return None if row is None else float(row["seconds_since_approval"])
+async def mark_sent(conn: Connection, bubble_id: int, *, telegram_message_id: int, sent_at: datetime) -> None:
+    """Put on record that a bubble is sent, unless that is known already."""
+    await conn.execute(_SENT, {"id": bubble_id, "telegram_message_id": telegram_message_id, "sent_at": sent_at})
+
+
+async def outcome(conn: Connection, bubble_id: int) -> Outcome:
+    """Return what is on record of a bubble."""
+    row = await (await conn.execute(_OUTCOME, {"id": bubble_id})).fetchone()
+    assert row is not None, "bubbles stay as long as their batch"
+    return Outcome(**row | {"state": BubbleState(row["state"])})
 
 
 async def take_back(conn: Connection, bubble_id: int, *, delay_seconds: float, error: str) -> None:
@@ -261,7 +290,7 @@ async def is_disclosing(conn: Connection, conversation_id: int) -> bool:
 async def on_record(
     conn: Connection, *, account_id: str, chat_id: int, telegram_message_ids: Sequence[int]
 ) -> frozenset[int]:
-    """Return which of Telegram's ids are known as messages of the chat."""
+    """Return which of Telegram's ids are known as messages of the chat, those written by hand left out."""
     values = {"account_id": account_id, "chat_id": chat_id, "telegram_message_ids": list(telegram_message_ids)}
     return frozenset(row["telegram_message_id"] for row in await (await conn.execute(_ON_RECORD, values)).fetchall())
 

@@ -21,5 +21,5 @@ class DraftingSettings(BaseModel):
         60.0, gt=0, le=600, description="Longest that a draft may take over all models of the chain, seconds."
     )
     most_attempts: int = Field(
-        5, ge=1, le=100, description="Begun attempts after which a batch that never gets a draft is parked."
+        5, ge=1, le=100, description="Attempts that crashed or never ended after which a batch is parked."
     )

@@ -8,7 +8,7 @@ from nadia.constants import TELEGRAM_TEXT_LIMIT
 from nadia.conversations import Remembered
 from nadia.llm import ChatMessage
 
-MOST_BUBBLES: Final = 4
+DRAFT_BUBBLES: Final = 4
 """A reply in more pieces than a person would send is joined."""
 
 
@@ -41,8 +41,8 @@ def bubbles_of(text: str) -> list[str]:
     # A model may break off within a character; neither PostgreSQL nor Telegram takes half of one.
     whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").replace("\x00", "")
     pieces = [piece.strip() for piece in re.split(r"\n\s*\n", whole) if piece.strip()]
-    if len(pieces) > MOST_BUBBLES:
-        pieces = [*pieces[: MOST_BUBBLES - 1], "\n\n".join(pieces[MOST_BUBBLES - 1 :])]
+    if len(pieces) > DRAFT_BUBBLES:
+        pieces = [*pieces[: DRAFT_BUBBLES - 1], "\n\n".join(pieces[DRAFT_BUBBLES - 1 :])]
     return [part for piece in pieces for part in _fitting(piece)]
 
 

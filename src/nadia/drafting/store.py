@@ -2,15 +2,38 @@
 
 import json
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from nadia.constants import CONSTITUTION_VERSION
-from nadia.conversations import LockedBatch
+from nadia.conversations import Batch, LockedBatch
 from nadia.postgres import Connection
 
-# An attempt is counted before it begins: one that kills the process counts too.
+# An attempt is counted before it begins: one that kills the process counts too. What somebody drafts is left to them,
+# unless that attempt was the caller's own, has ended, and could not say so.
 _BEGIN_ATTEMPT = """
-UPDATE batches SET drafting_attempts = drafting_attempts + 1 WHERE id = %(batch_id)s RETURNING drafting_attempts
+UPDATE batches SET
+    drafting_attempts = drafting_attempts + CASE WHEN drafting_until = %(own)s::timestamptz THEN 0 ELSE 1 END,
+    drafting_until = clock_timestamp() + %(lease)s
+WHERE id = %(batch_id)s
+  AND (drafting_until IS NULL OR drafting_until <= clock_timestamp() OR drafting_until = %(own)s::timestamptz)
+RETURNING drafting_attempts, drafting_until
+"""
+
+# Only this very attempt is ended, not a later one of somebody else's.
+_END_ATTEMPT = """
+UPDATE batches SET
+    drafting_attempts = greatest(0, drafting_attempts - CASE WHEN %(counts)s THEN 0 ELSE 1 END),
+    drafting_until = NULL
+WHERE id = %(batch_id)s AND drafting_until = %(until)s
+"""
+
+# The batch's messages from before the newest ones of the conversation.
+_NOT_SHOWN = """
+SELECT count(*) AS messages FROM messages
+WHERE batch_id = %(batch_id)s AND direction = 'in' AND deleted_at IS NULL AND id <= (
+    SELECT id FROM messages WHERE conversation_id = %(conversation_id)s ORDER BY id DESC OFFSET %(shown)s LIMIT 1
+)
 """
 
 # One draft per batch and revision, whoever writes it first.
@@ -56,11 +79,54 @@ class NewDraft:
     latency_seconds: float
 
 
-async def begin_attempt(conn: Connection, batch_id: int) -> int:
-    """Count an attempt at drafting; returns which it is."""
-    row = await (await conn.execute(_BEGIN_ATTEMPT, {"batch_id": batch_id})).fetchone()
-    assert row is not None, "the batch is locked"
-    return int(row["drafting_attempts"])
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The right to draft a batch.
+
+    Parameters
+    ----------
+    number : int
+        1 for the first; earlier ones that ended in order are not counted.
+    until : datetime
+        When the right runs out, by the database's clock; names the attempt.
+    """
+
+    number: int
+    until: datetime
+
+
+async def begin_attempt(
+    conn: Connection, batch_id: int, *, lease: timedelta, own: datetime | None = None
+) -> Attempt | None:
+    """Take the right to draft a batch; None while somebody else has it.
+
+    Parameters
+    ----------
+    conn : Connection
+        The transaction that holds the lock.
+    batch_id : int
+        Which.
+    lease : timedelta
+        How long nobody else may draft it.
+    own : datetime, optional
+        Names an attempt of the caller's that has ended without `end_attempt`.
+    """
+    values = {"batch_id": batch_id, "lease": lease, "own": own}
+    row = await (await conn.execute(_BEGIN_ATTEMPT, values)).fetchone()
+    return None if row is None else Attempt(number=row["drafting_attempts"], until=row["drafting_until"])
+
+
+async def end_attempt(conn: Connection, batch_id: int, attempt: Attempt, *, counts: bool) -> None:
+    """Give the right back without a draft; the attempt counts towards parking only if it is to."""
+    await conn.execute(_END_ATTEMPT, {"batch_id": batch_id, "until": attempt.until, "counts": counts})
+
+
+async def not_shown(conn: Connection, batch: Batch, *, shown: int) -> int:
+    """Return how many of a batch's messages are not among the conversation's newest, of which so many were shown."""
+    values = {"batch_id": batch.id, "conversation_id": batch.conversation_id, "shown": shown}
+    row = await (await conn.execute(_NOT_SHOWN, values)).fetchone()
+    assert row is not None, "a count is always returned"
+    return int(row["messages"])
 
 
 async def insert(conn: Connection, draft: NewDraft, *, answers: LockedBatch) -> None:

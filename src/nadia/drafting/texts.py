@@ -3,8 +3,12 @@
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from nadia.constants import TELEGRAM_TEXT_LIMIT
 from nadia.errors import ConfigurationError
+
+log = structlog.get_logger(__name__)
 
 _SHIPPED: Final = Path(__file__).parent
 _LONGEST_PERSONA: Final = 50_000
@@ -24,28 +28,44 @@ class OperatorText:
     def __init__(self, file: Path, *, longest: int) -> None:
         self._file = file
         self._longest = longest
-        self._read_at: tuple[int, int] | None = None
-        self._text = ""
+        self._seen: tuple[int, int] | None = None
+        self._text: str | None = None
 
     def __call__(self) -> str:
         """Return the text as it stands in the file now, without surrounding white space.
 
+        A file that becomes unusable while NADIA runs is logged once, and the last usable text goes on.
+
         Raises
         ------
         ConfigurationError
-            If the file cannot be read, is empty, too long or not UTF-8.
+            If the file cannot be read, is empty, too long or not UTF-8, and never was otherwise.
         """
+        state = self._state()
+        if self._text is None or state != self._seen:
+            try:
+                self._text = self._read()
+            except ConfigurationError as exc:
+                if self._text is None:
+                    raise
+                log.error("text.unusable", file=str(self._file), reason=exc.message, hint=exc.hint)  # noqa: TRY400
+            self._seen = state
+        return self._text
+
+    def _state(self) -> tuple[int, int] | None:
         try:
             found = self._file.stat()
-            state = (found.st_mtime_ns, found.st_size)
-            if state != self._read_at:
-                self._text = self._checked(self._file.read_text(encoding="utf-8").strip())
-                self._read_at = state
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size
+
+    def _read(self) -> str:
+        try:
+            return self._checked(self._file.read_text(encoding="utf-8").strip())
         except OSError as exc:
             raise ConfigurationError(f"{self._file} cannot be read: {exc.strerror}") from exc
         except UnicodeDecodeError as exc:
             raise ConfigurationError(f"{self._file} is not UTF-8 text", hint="save it as UTF-8") from exc
-        return self._text
 
     def _checked(self, text: str) -> str:
         if not text or "\x00" in text:

@@ -2,17 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
+from nadia.constants import MAX_HISTORY_LENGTH
 from nadia.conversations import (
     Batches,
     BatchState,
     ConversationMemory,
     LockedBatch,
+    Remembered,
     WalEntry,
     WalStream,
     audit,
@@ -35,17 +39,34 @@ log = structlog.get_logger(__name__)
 CUT_OFF: Final = "cut off at the model's limit"
 """Flag of a draft that ends in mid-sentence."""
 
+LEASE_MARGIN_SECONDS: Final = 5.0
+"""A batch is left to its drafter for the model's time-out and so long: reading the memory, storing the draft."""
+
+_LOOK_SECONDS: Final = 5.0
+"""How often PostgreSQL is asked what waits, whatever the stream says: a full Redis answers and takes nothing in."""
+
+_FORGOTTEN_SECONDS: Final = 15.0
+"""A batch that has waited so long is not on its way through the stream, or that is slow."""
+
 _RETRY_SECONDS: Final = 1.0
 _HELD_POLL_SECONDS: Final = 0.1
 _HELD_SECONDS: Final = 2.0
 """How long a batch that cannot be drafted now (paused, PostgreSQL away) is left alone."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A batch as it was when its draft was begun, and the right to draft it."""
+
+    locked: LockedBatch
+    attempt: store.Attempt
+
+
 class DraftingWorker:
     """Writes drafts, several at once, in any number of processes.
 
-    The stream says which batch to look at; PostgreSQL says whether it still wants a draft. Without Redis, PostgreSQL
-    is asked for the batches too.
+    The stream says which batch to look at; PostgreSQL says whether it still wants a draft, and who writes it. What the
+    stream does not name in time, or cannot without Redis, PostgreSQL is asked for.
 
     Parameters
     ----------
@@ -94,11 +115,14 @@ class DraftingWorker:
         self._profile = profile
         self._events = events
         self._settings = settings
+        self._lease = timedelta(seconds=settings.timeout_seconds + LEASE_MARGIN_SECONDS)
         self._sleep = sleep
         self._running: dict[int, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: dict[int, WalEntry | None] = {}
         self._retry_at = 0.0
+        self._look_at = 0.0
+        self._unended: dict[int, datetime] = {}
 
     async def run(self) -> None:
         """Draft what comes, until cancelled."""
@@ -106,6 +130,9 @@ class DraftingWorker:
         try:
             while True:
                 self._retry_held(await self._free_places())
+                if time.monotonic() >= self._look_at:
+                    await self._take_from_database(await self._free_places(), at_least_seconds=_FORGOTTEN_SECONDS)
+                    self._look_at = time.monotonic() + _LOOK_SECONDS
                 places = await self._free_places()
                 try:
                     entries = await self._wal.read(
@@ -115,7 +142,7 @@ class DraftingWorker:
                     if not redis_was_away:
                         log.warning("drafting.degraded", reason=exc.message)
                     redis_was_away = True
-                    await self._take_from_database(places)
+                    await self._take_from_database(places, at_least_seconds=0.0)
                     await self._sleep(_RETRY_SECONDS)
                     continue
                 redis_was_away = False
@@ -141,19 +168,24 @@ class DraftingWorker:
         """
         begun = time.monotonic()
         taken = await self._take_up(batch_id)
-        if isinstance(taken, bool):
-            return taken
-        with metrics.IN_PROGRESS.track_inprogress():
-            try:
-                completion = await self._complete(taken)
-            except (NoModelAvailableError, ConfigurationError) as exc:
-                await self._give_up(taken, reason=exc.message)
-                return True
-        if await self._store(taken, completion):
-            metrics.DRAFT_SECONDS.observe(time.monotonic() - begun)
+        if taken is False:
+            return False
+        self._unended.pop(batch_id, None)
+        if taken is True:
+            return True
+        try:
+            if await self._write(taken.locked):
+                metrics.DRAFT_SECONDS.observe(time.monotonic() - begun)
+        except BaseException as exc:
+            # Only a process that dies leaves the batch to its lease. PostgreSQL away, or this process told to stop, is
+            # not the batch's fault.
+            await self._end(
+                batch_id, taken.attempt, counts=not isinstance(exc, UnavailableError | asyncio.CancelledError)
+            )
+            raise
         return True
 
-    async def _take_up(self, batch_id: int) -> LockedBatch | bool:
+    async def _take_up(self, batch_id: int) -> _Taken | bool:
         async with self._database.transaction() as conn:
             try:
                 locked = await lock_batch(conn, batch_id)
@@ -166,22 +198,53 @@ class DraftingWorker:
             if await is_paused(conn, Activity.DRAFTING, locked.conversation.telegram_account_id):
                 metrics.DRAFTS.labels("paused").inc()
                 return False
-            attempt = await store.begin_attempt(conn, batch_id)
-            if attempt > self._settings.most_attempts:
+            own = self._unended.get(batch_id)
+            attempt = await store.begin_attempt(conn, batch_id, lease=self._lease, own=own)
+            if attempt is None:  # if its drafter dies, PostgreSQL names the batch again
+                metrics.DRAFTS.labels("taken").inc()
+                return True
+            if attempt.number > self._settings.most_attempts:
                 await park(
-                    conn, locked, reason=f"drafting began {attempt - 1} times and never ended", actor=audit.SYSTEM
+                    conn,
+                    locked,
+                    reason=f"drafting began {attempt.number - 1} times and never ended",
+                    actor=audit.SYSTEM,
                 )
                 metrics.DRAFTS.labels("parked").inc()
                 return True
-        return locked
+        return _Taken(locked=locked, attempt=attempt)
 
-    async def _complete(self, locked: LockedBatch) -> Completion:
-        history = await self._memory.recall(locked.conversation)
-        return await self._drafter.complete(
-            build_prompt(self._persona(), history), profile=self._profile, timeout=self._settings.timeout_seconds
-        )
+    async def _end(self, batch_id: int, attempt: store.Attempt, *, counts: bool) -> None:
+        try:
+            async with self._database.connection() as conn:
+                await store.end_attempt(conn, batch_id, attempt, counts=counts)
+        except NadiaError as exc:
+            log.info("drafting.end_unrecorded", batch_id=batch_id, reason=exc.message)
+            self._unended[batch_id] = attempt.until
 
-    async def _store(self, begun: LockedBatch, completion: Completion) -> bool:
+    async def _write(self, begun: LockedBatch) -> bool:
+        """Have a draft written and store it; False if there is none to store."""
+        with metrics.IN_PROGRESS.track_inprogress():
+            try:
+                history = await self._memory.recall(begun.conversation)
+                missing = await self._not_shown(begun, history)
+                completion = await self._drafter.complete(
+                    build_prompt(self._persona(), history),
+                    profile=self._profile,
+                    timeout=self._settings.timeout_seconds,
+                )
+            except (NoModelAvailableError, ConfigurationError) as exc:
+                await self._give_up(begun, reason=exc.message)
+                return False
+        return await self._store(begun, completion, missing=missing)
+
+    async def _not_shown(self, begun: LockedBatch, history: Sequence[Remembered]) -> int:
+        if len(history) < MAX_HISTORY_LENGTH:
+            return 0
+        async with self._database.connection() as conn:
+            return await store.not_shown(conn, begun.batch, shown=len(history))
+
+    async def _store(self, begun: LockedBatch, completion: Completion, *, missing: int) -> bool:
         bubbles = bubbles_of(completion.text)
         if not bubbles:
             await self._give_up(begun, reason="the model's answer was empty")
@@ -191,7 +254,7 @@ class DraftingWorker:
             profile=self._profile,
             model=completion.model,
             score=completion.score,
-            flags=[CUT_OFF] if completion.truncated else [],
+            flags=([CUT_OFF] if completion.truncated else []) + ([not_shown_flag(missing)] if missing else []),
             input_tokens=completion.input_tokens,
             output_tokens=completion.output_tokens,
             cost_usd=completion.cost_usd,
@@ -220,10 +283,10 @@ class DraftingWorker:
         metrics.DRAFTS.labels("no_draft").inc()
         await self._events.publish("batch.undrafted", batch=begun.batch.id, conversation=begun.conversation.id)
 
-    async def _take_from_database(self, places: int) -> None:
+    async def _take_from_database(self, places: int, *, at_least_seconds: float) -> None:
         known = {*self._running, *self._held}
         try:
-            waiting = await self._batches.sealed_for(at_least_seconds=0.0, limit=places, besides=known)
+            waiting = await self._batches.sealed_for(at_least_seconds=at_least_seconds, limit=places, besides=known)
         except UnavailableError as exc:
             log.warning("drafting.waits", reason=exc.message)
             return
@@ -278,3 +341,8 @@ class DraftingWorker:
         while len(self._tasks) >= self._settings.concurrency:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         return self._settings.concurrency - len(self._tasks)
+
+
+def not_shown_flag(messages: int) -> str:
+    """Return the flag of a draft whose model did not see all that it answers."""
+    return f"{messages} earlier {'message was' if messages == 1 else 'messages were'} not shown to the model"

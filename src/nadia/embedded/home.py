@@ -70,6 +70,11 @@ class Home:
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             status = self.path.stat()
+        except FileExistsError as error:
+            raise HomeError(
+                f"the data folder {self.path} cannot be used: it is a file",
+                hint="set NADIA_HOME to a folder, or remove the file",
+            ) from error
         except OSError as error:
             raise HomeError(
                 f"the data folder {self.path} cannot be used: {error.strerror}",
@@ -110,7 +115,7 @@ class Home:
         """Process id of the NADIA that owns the folder now, or None."""
         try:
             fd = os.open(self._lock_path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -149,6 +154,27 @@ class Home:
         value = path.read_text().strip()
         if not value:
             raise HomeError(f"the secret {path} is empty", hint="restore it, or remove the file to have a new one made")
+        return value
+
+    def installation_id(self) -> str:
+        """Read the random name that tells this home from every other; the first call ever creates it.
+
+        Returns
+        -------
+        str
+            32 hexadecimal digits when created here.
+
+        Raises
+        ------
+        HomeError
+            The home cannot be used, or the file is empty.
+        """
+        path = self.ensure() / "installation-id"
+        if not path.exists():
+            _create_once(path, secrets.token_hex(16))
+        value = path.read_text().strip()
+        if not value:
+            raise HomeError(f"{path} is empty", hint="remove the file to have a new one made")
         return value
 
     @property

@@ -1,6 +1,7 @@
 """Intake: one event from Telegram becomes rows, a conversation's new revision, and a burst."""
 
 from collections import OrderedDict
+from dataclasses import asdict
 from datetime import datetime
 from typing import Final
 
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 _CONVERSATIONS_CACHED: Final = 10_000
 _LONGEST_NAME: Final = 200
+_LONGEST_ERROR: Final = 1_000
 
 SERVICE_USER_IDS: Final = frozenset({777000, 42777})
 """Telegram's own accounts; 777000 carries log-in codes (DESIGN promise 10)."""
@@ -66,7 +68,7 @@ class Intake:
         self._tracker = tracker
         self._events = events
         self._clock = clock
-        self._known: OrderedDict[tuple[str, int], tuple[Peer, Conversation]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, int], tuple[Peer | None, Conversation | None]] = OrderedDict()
 
     async def receive(self, event: Event, *, ownership: Ownership, network: str) -> None:
         """Take one event in.
@@ -102,8 +104,28 @@ class Intake:
             case TypingStarted():
                 await self._receive_typing(event, ownership)
 
+    async def park(self, event: Event, *, ownership: Ownership, error: Exception) -> None:
+        """Keep an event that cannot be taken in, for a person to look at.
+
+        Raises
+        ------
+        UnavailableError
+            If PostgreSQL is away.
+        NotOwnerError
+            If this process no longer owns the account.
+        """
+        kind = _kind_of(event)
+        await self._messages.park(
+            account_id=ownership.account_id,
+            fencing_token=ownership.fencing_token,
+            event=kind,
+            payload={name: _plain(value) for name, value in asdict(event).items()},
+            error=storable(f"{type(error).__name__}: {error}")[:_LONGEST_ERROR],
+        )
+        metrics.EVENTS.labels(kind, "parked").inc()
+
     async def _receive_message(self, message: IncomingMessage, ownership: Ownership, network: str) -> None:
-        kind = "phone_message" if message.outgoing else "message"
+        kind = _kind_of(message)
         if not message.peer.is_person or message.peer.user_id in SERVICE_USER_IDS:
             metrics.EVENTS.labels(kind, "ignored").inc()
             return
@@ -150,11 +172,10 @@ class Intake:
             log.debug("intake.redis_away", conversation_id=conversation.id)
 
     async def _receive_typing(self, event: TypingStarted, ownership: Ownership) -> None:
-        known = self._known.get((ownership.account_id, event.chat_id))
-        if known is None:  # no burst has begun that typing could prolong
+        conversation = await self._begun(ownership.account_id, event.chat_id)
+        if conversation is None:  # no burst has begun that typing could prolong
             metrics.EVENTS.labels("typing", "ignored").inc()
             return
-        _, conversation = known
         await self._tracker.handle_typing_event(conversation_id=conversation.id, partition=conversation.partition)
         metrics.EVENTS.labels("typing", "recorded").inc()
 
@@ -166,7 +187,7 @@ class Intake:
     async def _conversation(self, ownership: Ownership, message: IncomingMessage, network: str) -> Conversation:
         key = (ownership.account_id, message.chat_id)
         known = self._known.get(key)
-        if known is not None and known[0] == message.peer:
+        if known is not None and known[0] == message.peer and known[1] is not None:
             self._known.move_to_end(key)
             return known[1]
         conversation = await self._messages.ensure_conversation(
@@ -178,10 +199,52 @@ class Intake:
             username=None if message.peer.username is None else storable(message.peer.username)[:_LONGEST_NAME],
             fencing_token=ownership.fencing_token,
         )
-        self._known[key] = (message.peer, conversation)
+        self._remember(key, message.peer, conversation)
+        return conversation
+
+    async def _begun(self, account_id: str, chat_id: int) -> Conversation | None:
+        """Return a chat's conversation, if there is one; asked once: only this process begins one for the account."""
+        key = (account_id, chat_id)
+        if key not in self._known:
+            try:
+                found = await self._messages.find_conversation(account_id=account_id, chat_id=chat_id)
+            except UnavailableError:  # the signal is lost, as it may be; what follows it must not wait for it
+                return None
+            self._remember(key, None, found)
+        return self._known[key][1]
+
+    def _remember(self, key: tuple[str, int], peer: Peer | None, conversation: Conversation | None) -> None:
+        self._known[key] = (peer, conversation)
+        self._known.move_to_end(key)
         if len(self._known) > _CONVERSATIONS_CACHED:
             self._known.popitem(last=False)
-        return conversation
+
+
+def _kind_of(event: Event) -> str:
+    match event:
+        case IncomingMessage():
+            return "phone_message" if event.outgoing else "message"
+        case MessageEdited():
+            return "edit"
+        case MessagesDeleted():
+            return "deletion"
+        case TypingStarted():
+            return "typing"
+
+
+def _plain(value: object) -> object:
+    """Return a part of an event as JSON can hold it and PostgreSQL can store it."""
+    match value:
+        case str():
+            return storable(value)
+        case datetime():
+            return value.isoformat()
+        case dict():
+            return {name: _plain(part) for name, part in value.items()}
+        case tuple():
+            return [_plain(part) for part in value]
+        case _:
+            return value
 
 
 def storable(text: str) -> str:

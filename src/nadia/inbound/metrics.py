@@ -7,7 +7,7 @@ EVENTS = counter(
     "What Telegram handed over, by what became of it.",
     {
         "event": ("message", "phone_message", "edit", "deletion", "typing"),
-        "outcome": ("recorded", "duplicate", "ignored", "unchanged"),
+        "outcome": ("recorded", "duplicate", "ignored", "unchanged", "parked"),
     },
 )
 INTAKE_SECONDS = histogram("nadia_inbound_intake_seconds", "Time to put one message on record and pace it, seconds.")

@@ -16,7 +16,12 @@ class PacingSettings(BaseModel):
     longest_seconds: float = Field(
         float(TYPING_DEBOUNCE_DELAY), gt=0, le=3_600, description="Longest that a burst is waited for, seconds."
     )
-    largest_batch: int = Field(20, ge=1, le=1_000, description="A burst of so many messages is over at once.")
+    largest_batch: int = Field(
+        20,
+        ge=1,
+        le=1_000,
+        description="A burst of so many messages is over at once. What comes later joins its batch, without bound.",
+    )
     flush_words: tuple[str, ...] = Field(
         ("stop", "urgent"), description="Words that end the burst at once and put it in front of the queue."
     )

@@ -16,4 +16,7 @@ REBUILT = counter(
     "Entries of Redis that were rebuilt from PostgreSQL.",
     {"what": ("burst", "wal_entry")},
 )
-FALLBACKS = counter("nadia_pacing_fallback_seals_total", "Bursts ended by PostgreSQL's clock while Redis was away.")
+FALLBACKS = counter("nadia_pacing_fallback_seals_total", "Bursts that PostgreSQL's clock ended instead of Redis.")
+CLOCK_SKEW = gauge(
+    "nadia_clock_skew_seconds", "How far this process's clock is ahead of PostgreSQL's; negative if behind, seconds."
+)

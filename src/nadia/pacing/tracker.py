@@ -22,6 +22,9 @@ log = structlog.get_logger(__name__)
 
 URGENT_PRIORITY: Final = 10
 _RETRY: Final = timedelta(seconds=1)
+_FORGOTTEN_SECONDS: Final = 10.0
+"""A burst that Redis has not ended so long after its longest wait is not going to be: it names a wrong time."""
+
 _SEALED_AT_ONCE: Final = 8
 
 Sleep = Callable[[float], Awaitable[object]]
@@ -139,11 +142,17 @@ class UserActivityTracker:
         for burst in claimed:
             task = asyncio.create_task(self._process_buffer(burst), name=f"seal.{burst.conversation_id}")
             self._sealing.add(task)
-            task.add_done_callback(self._sealing.discard)
+            task.add_done_callback(self._sealing_ended)
         while len(self._sealing) >= _SEALED_AT_ONCE:
             await asyncio.wait(self._sealing, return_when=asyncio.FIRST_COMPLETED)
         if not claimed:
             await self._bursts.sleep(self._clock())
+
+    def _sealing_ended(self, task: "asyncio.Task[None]") -> None:
+        self._sealing.discard(task)
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            # The burst comes back after its lease.
+            log.error("pacing.seal_crashed", task=task.get_name(), exc_info=failure)
 
     async def _process_buffer(self, burst: Burst) -> None:
         """Seal one burst: all its messages become one batch, or join the conversation's open one."""
@@ -178,17 +187,37 @@ class UserActivityTracker:
         with suppress(UnavailableError):  # it comes back after its lease
             await self._bursts.postpone(burst, until=self._clock() + _RETRY)
 
+    async def seal_forgotten(self) -> None:
+        """End the bursts that Redis should have ended long ago; to be called once in a while.
+
+        A process whose clock is ahead makes them due in the future; a full Redis does not take them in.
+
+        Raises
+        ------
+        UnavailableError
+            If PostgreSQL is away.
+        """
+        bound = self._settings.longest_seconds + _FORGOTTEN_SECONDS
+        await self._seal_overdue(window_seconds=bound, longest_seconds=bound)
+
     async def _seal_by_database_clock(self) -> None:
         """End the bursts that are over by PostgreSQL's clock: Redis cannot say."""
-        overdue = await self._batches.overdue(
+        await self._seal_overdue(
             window_seconds=self._settings.window_seconds, longest_seconds=self._settings.longest_seconds
         )
+
+    async def _seal_overdue(self, *, window_seconds: float, longest_seconds: float) -> None:
+        overdue = await self._batches.overdue(window_seconds=window_seconds, longest_seconds=longest_seconds)
         for conversation_id in overdue:
             try:
                 outcome = await self._batches.seal(conversation_id)
             except NadiaError as exc:
                 metrics.BATCHES.labels("failed").inc()
                 log.warning("pacing.seal_failed", conversation_id=conversation_id, reason=exc.message)
+                continue
+            except Exception:
+                metrics.BATCHES.labels("failed").inc()
+                log.exception("pacing.seal_crashed", conversation_id=conversation_id)
                 continue
             if isinstance(outcome, Sealed):
                 metrics.FALLBACKS.inc()

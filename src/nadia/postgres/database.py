@@ -41,6 +41,9 @@ class Database:
         self, *, dsn: str, application_name: str = "nadia", pool_size: int = 10, statement_timeout_seconds: float = 15.0
     ) -> None:
         milliseconds = int(statement_timeout_seconds * 1000)
+        self._dsn = dsn
+        self._pool_size = pool_size
+        self._in_use = 0
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             dsn,
             min_size=1,
@@ -61,15 +64,25 @@ class Database:
         )
         self._checking: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
+    async def open(self, *, at_once: bool = False) -> None:
         """Connect.
+
+        Parameters
+        ----------
+        at_once : bool
+            Try once, for a command that somebody waits for; otherwise for a few seconds, over and over.
 
         Raises
         ------
         UnavailableError
-            If PostgreSQL does not answer within a few seconds.
+            If PostgreSQL does not answer.
         """
         with _translated():
+            if at_once:
+                # The pool goes on trying until its time-out; a connection of our own fails with the first refusal.
+                await (
+                    await psycopg.AsyncConnection.connect(self._dsn, connect_timeout=_CONNECT_TIMEOUT_SECONDS)
+                ).close()
             await self._pool.open(wait=True, timeout=2 * _CONNECT_TIMEOUT_SECONDS)
 
     async def close(self) -> None:
@@ -97,8 +110,14 @@ class Database:
                     # in the moment in which a connection does.
                     if _cancellations() > asked_to_stop:
                         raise asyncio.CancelledError
-                    yield conn
-        except UnavailableError:
+                    with self._counted():
+                        yield conn
+        except UnavailableError as exc:
+            if isinstance(exc.__cause__, PoolTimeout) and self._in_use >= self._pool_size:
+                raise UnavailableError(
+                    f"all {self._pool_size} connections to PostgreSQL are busy",
+                    hint="look for long transactions, or raise NADIA_POSTGRES_POOL_SIZE",
+                ) from exc.__cause__
             self._drop_broken()
             raise
 
@@ -116,6 +135,15 @@ class Database:
         """
         async with self.connection() as conn, conn.transaction():
             yield conn
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count a connection as in use: a pool that is empty because of that has not lost its server."""
+        self._in_use += 1
+        try:
+            yield
+        finally:
+            self._in_use -= 1
 
     def _drop_broken(self) -> None:
         """Test the idle connections in the background: when one broke, the others most likely did too."""
@@ -139,7 +167,7 @@ def _translated() -> Iterator[None]:
         yield
     except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable) as exc:
         raise UnavailableError(
-            "PostgreSQL took too long to answer", hint="look for long transactions: nadia health"
+            "PostgreSQL took too long to answer", hint="look for long transactions in pg_stat_activity"
         ) from exc
     except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as exc:
         raise UnavailableError("two transactions stood in each other's way", hint="try it again") from exc

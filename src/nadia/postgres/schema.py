@@ -8,19 +8,22 @@ import asyncio
 import io
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
+import structlog
 
-from nadia.errors import ConfigurationError, UnavailableError
+from nadia.errors import ConfigurationError, InvalidInputError, UnavailableError
 from nadia.postgres.database import Database
 from nadia.redaction import redact_text
 
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
+
+log = structlog.get_logger(__name__)
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -39,6 +42,27 @@ def head() -> str:
     return max(path.name.split("_", 1)[0] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 
 
+def revisions() -> list[str]:
+    """Return every revision on disk, oldest first."""
+    return sorted(path.name.split("_", 1)[0] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
+
+
+def require_revision(revision: str, *, besides: Sequence[str]) -> None:
+    """Check that a revision is one of those on disk, or another word that is accepted.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is not.
+    """
+    if revision not in (*revisions(), *besides):
+        raise InvalidInputError(
+            f"there is no revision {revision!r}",
+            field="revision",
+            hint=f"there are {', '.join((*revisions(), *besides))}",
+        )
+
+
 async def applied(database: Database) -> str | None:
     """Return the revision that the database is at; None for an empty one."""
     async with database.connection() as conn:
@@ -49,16 +73,23 @@ async def applied(database: Database) -> str | None:
     return row["version_num"] if row else None
 
 
+def is_ahead(revision: str | None) -> bool:
+    """Tell whether a database was migrated by a newer version than this one."""
+    return revision is not None and revision.isdecimal() and int(revision) > int(head())
+
+
 async def require_current(database: Database) -> None:
-    """Check that the schema is this version's.
+    """Check that the schema has everything that this version needs; migrations only expand, so more does no harm.
 
     Raises
     ------
     SchemaBehindError
-        If it is not.
+        If it has not.
     """
     found, wanted = await applied(database), head()
-    if found != wanted:
+    if is_ahead(found):
+        log.info("schema.ahead", revision=found, needed=wanted)
+    elif found != wanted:
         raise SchemaBehindError(
             f"the database's schema is at {found or 'nothing'}, this version needs {wanted}",
             hint="run `nadia db upgrade`",

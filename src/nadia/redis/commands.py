@@ -50,3 +50,15 @@ class Command:
         """What to send when Redis does not know the script: its text, which Redis then remembers."""
         assert self.script is not None, "only a script can be unknown"
         return ("EVAL", self.script.text, *self.words[2:])
+
+
+def pack(commands: Sequence[Command]) -> bytes:
+    """Return commands as they go over the wire (Redis serialization protocol, arrays of bulk strings)."""
+    packed = []
+    for command in commands:
+        packed.append(f"*{len(command.words)}\r\n")
+        for word in command.words:
+            text = str(word)
+            length = len(text) if text.isascii() else len(text.encode())
+            packed.append(f"${length}\r\n{text}\r\n")
+    return "".join(packed).encode()

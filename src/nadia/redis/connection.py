@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
@@ -17,7 +18,7 @@ from redis.exceptions import NoScriptError, RedisClusterException, RedisError, R
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from nadia.errors import ConfigurationError, UnavailableError
-from nadia.redis.commands import Argument, Command, Script
+from nadia.redis.commands import Argument, Command, Script, pack
 from nadia.resilience import BreakerState, CircuitBreaker, CircuitOpenError
 
 log = structlog.get_logger(__name__)
@@ -126,15 +127,14 @@ class RedisConnection:
         if not commands:
             return []
         async with self.use() as client:
-            if len(commands) == 1:
-                return [await _send_one(client, commands[0])]
-            pipe = client.pipeline(transaction=False)
-            for command in commands:
-                pipe.execute_command(*command.words)
-            answers: list[object] = await pipe.execute(raise_on_error=False)
-            for position, command in enumerate(commands):
-                if isinstance(answers[position], NoScriptError):
-                    answers[position] = await client.execute_command(*command.with_text)
+            answers = await (
+                _send_to_cluster(client, commands)
+                if isinstance(client, RedisCluster)
+                else _send_to_one(client, commands)
+            )
+            for position, answer in enumerate(answers):
+                if isinstance(answer, NoScriptError):
+                    answers[position] = await client.execute_command(*commands[position].with_text)
             for answer in answers:
                 if isinstance(answer, Exception):
                     raise answer
@@ -186,11 +186,38 @@ def redis_errors() -> Iterator[None]:
         ) from exc
 
 
-async def _send_one(client: RedisClient, command: Command) -> object:
+async def _send_to_cluster(client: RedisCluster, commands: Sequence[Command]) -> list[object]:
+    pipe = client.pipeline(transaction=False)
+    for command in commands:
+        pipe.execute_command(*command.words)
+    answers: list[object] = await pipe.execute(raise_on_error=False)
+    return answers
+
+
+async def _send_to_one(client: Redis, commands: Sequence[Command]) -> list[object]:
+    """Do what the driver's pipeline does at less than two thirds of its cost, which is most of intake's."""
+    packed = [pack(commands)]
+    for is_last_try in (False, True):
+        connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # for its decorator
+        try:
+            await connection.send_packed_command(packed)
+            return [await _read_answer(client, connection, command) for command in commands]
+        except RedisConnectionError:  # a pooled connection that broke; a fresh one is worth one try
+            if is_last_try:
+                raise
+        finally:
+            await client.connection_pool.release(connection)
+    raise AssertionError("the last try returns or raises")
+
+
+async def _read_answer(client: Redis, connection: AbstractConnection, command: Command) -> object:
+    """Read one answer as the driver gives it; a refusal is one too, with others behind it."""
     try:
-        return await client.execute_command(*command.words)
-    except NoScriptError:
-        return await client.execute_command(*command.with_text)
+        answer: object = await connection.read_response()
+    except ResponseError as refused:
+        return refused
+    translate = client.response_callbacks.get(str(command.words[0]))
+    return answer if translate is None else translate(answer)
 
 
 async def _ping(client: RedisClient) -> None:

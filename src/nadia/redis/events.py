@@ -64,15 +64,26 @@ class LiveEvents(RedisConnectionMixin):
             newest = await redis.xrevrange(EVENT_STREAM, count=1)
         return str(newest[0][0]) if newest else "0-0"
 
-    async def after(self, position: str, *, limit: int = 100) -> list[LiveEvent]:
-        """Wait up to a second for events after a position, oldest first; empty when there were none.
+    async def after(self, position: str, *, limit: int = 100, wait: bool = True) -> list[LiveEvent]:
+        """Return events after a position, oldest first; empty when there are none.
+
+        Parameters
+        ----------
+        position : str
+            The last event known.
+        limit : int
+            Most events at once.
+        wait : bool
+            Wait up to a second for a first one. That holds a connection of the shared pool: for one reader in a
+            process (`nadia.redis.live_feed`), not for each page.
 
         Raises
         ------
         UnavailableError
             If Redis is away.
         """
+        block = _BLOCK_MILLISECONDS if wait else None
         async with self._redis() as redis:
-            answer = await redis.xread({EVENT_STREAM: position}, count=limit, block=_BLOCK_MILLISECONDS)
+            answer = await redis.xread({EVENT_STREAM: position}, count=limit, block=block)
         entries = stream_entries(answer)
         return [LiveEvent(id=entry_id, kind=data.pop("kind", ""), fields=data) for entry_id, data in entries]

@@ -24,6 +24,7 @@ from nadia.review.models import (
     Claim,
     DecisionKind,
     DeskCounts,
+    DraftView,
     ItemDetail,
     QueueItem,
     Resolution,
@@ -175,6 +176,7 @@ class ReviewDesk:
         *,
         bubbles: Sequence[str],
         seen_revision: int,
+        seen_draft: int | None,
         confirm_newer: bool = False,
     ) -> Approval:
         """Approve a reply, exactly as given; it leaves when the undo window is over.
@@ -189,6 +191,8 @@ class ReviewDesk:
             The reply, one message each.
         seen_revision : int
             The conversation's revision that the reviewer has seen.
+        seen_draft : int or None
+            The id of the draft that the reviewer has seen; None when there was none.
         confirm_newer : bool
             The reviewer knows that the draft is older than the conversation.
 
@@ -203,7 +207,8 @@ class ReviewDesk:
         TransitionError
             If it does not wait for a person: it was decided already.
         StaleError
-            If the conversation has moved on since the reviewer, or without confirmation the draft, saw it.
+            If there is another draft than the reviewer saw, or the conversation has moved on since the reviewer, or
+            without confirmation the draft, saw it.
         """
         checked = check_bubbles(bubbles)
         async with self._database.transaction() as conn:
@@ -212,6 +217,7 @@ class ReviewDesk:
             locked = await _take_to_review(conn, locked, account)
             _require_seen(locked, seen_revision)
             draft = await store.newest_draft(conn, batch_id)
+            _require_seen_draft(locked, draft, seen_draft)
             answers = draft.answers_revision if draft else locked.batch.conversation_revision
             is_newer = answers < locked.conversation.revision
             if is_newer and not confirm_newer:
@@ -223,7 +229,7 @@ class ReviewDesk:
             discloses = await self._must_disclose(conn, locked)
             if discloses:
                 check_disclosure(checked, self._disclosure().strip())
-            edited = draft is not None and checked != draft.bubbles
+            edited = draft is not None and _is_edited(checked, draft, discloses=discloses)
             decided = await store.decide(
                 conn,
                 store.Decision(
@@ -427,6 +433,24 @@ def _require_seen(locked: LockedBatch, seen_revision: int) -> None:
             conversation_revision=locked.conversation.revision,
             hint="look at the item again, then decide",
         )
+
+
+def _require_seen_draft(locked: LockedBatch, draft: DraftView | None, seen_draft: int | None) -> None:
+    if (draft.id if draft else None) != seen_draft:
+        raise StaleError(
+            "there is a new draft",
+            conversation_revision=locked.conversation.revision,
+            hint="look at it, then approve it or your own text",
+        )
+
+
+def _is_edited(approved: tuple[str, ...], draft: DraftView, *, discloses: bool) -> bool:
+    # The disclosure is put first by the desk, not by the reviewer; a draft may hold it as well.
+    drafted = draft.bubbles
+    if discloses:
+        drafted = drafted[1:] if drafted[:1] == approved[:1] else drafted
+        approved = approved[1:]
+    return approved != drafted
 
 
 async def _note(conn: Connection, batch_id: int, account: ReviewerRef, action: str) -> None:

@@ -82,6 +82,8 @@ class QueueItem:
         Until when.
     undo_until : datetime or None
         Until when the approval can be taken back; None when it cannot.
+    undo_of_id : int or None
+        The account whose approval that is.
     parked_reason : str or None
         Why it is parked.
     parked_from : BatchState or None
@@ -110,6 +112,7 @@ class QueueItem:
     undo_until: datetime | None
     parked_reason: str | None
     parked_from: BatchState | None
+    undo_of_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

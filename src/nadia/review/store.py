@@ -31,7 +31,7 @@ SELECT b.id AS batch_id, b.conversation_id, c.telegram_account_id, p.name AS per
        coalesce(last.text, '') AS preview, d.id IS NOT NULL AS has_draft, b.no_draft_reason,
        coalesce(d.conversation_revision, b.conversation_revision) < c.revision AS stale,
        a.name AS claimed_by, a.id AS claimed_by_id, CASE WHEN a.id IS NOT NULL THEN b.claim_expires_at END
-       AS claim_expires_at, undo.undo_until, b.parked_reason, b.parked_from
+       AS claim_expires_at, undo.undo_until, undo.undo_of_id, b.parked_reason, b.parked_from
 FROM batches b
 JOIN conversations c ON c.id = b.conversation_id
 JOIN people p ON p.id = c.person_id
@@ -47,7 +47,8 @@ LEFT JOIN LATERAL (
     ORDER BY m.id DESC LIMIT 1
 ) last ON true
 LEFT JOIN LATERAL (
-    SELECT min(o.send_after) AS undo_until FROM outbox o WHERE o.batch_id = b.id AND o.state <> 'cancelled'
+    SELECT min(o.send_after) AS undo_until, max(r.account_id) AS undo_of_id FROM outbox o
+    JOIN review_decisions r ON r.id = o.decision_id WHERE o.batch_id = b.id AND o.state <> 'cancelled'
       AND b.state = 'approved' HAVING bool_and(o.state = 'queued' AND o.attempts = 0)
       AND min(o.send_after) > clock_timestamp()
 ) undo ON true

@@ -24,6 +24,7 @@ from nadia.review.config import ReviewSettings
 from nadia.settings.binding import bind, validate_section
 from nadia.settings.errors import Problem, SettingsError
 from nadia.settings.names import Setting, catalogue
+from nadia.settings.server_urls import url_problems
 from nadia.settings.sources import DEFAULT, Source, clean_env_value, read_dotenv, read_environment
 from nadia.settings.web import WebSettings
 from nadia.telegram.config import TelegramSettings
@@ -83,7 +84,7 @@ class Config(BaseModel):
         settings = cls.settings()
         environment = read_environment(environ)
         binding = bind(settings, (environment, lines))
-        problems += binding.problems
+        problems += [*binding.problems, *url_problems(binding.given)]
         sections: dict[str, object] = {}
         for name, info in cls.model_fields.items():
             if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
@@ -93,7 +94,7 @@ class Config(BaseModel):
                 sections[name] = section
         try:
             home = binding.given.get("home")
-            sections["home"] = Path(home.value).expanduser() if home else Home.from_env(_without_home(environ)).path
+            sections["home"] = Home(path=Path(home.value)).path if home else Home.from_env(_without_home(environ)).path
         except RuntimeError:
             remedy = "set NADIA_HOME to a folder of NADIA's own"
             problems.append(Problem("NADIA_HOME", "this user has no home folder to put the data in", remedy))

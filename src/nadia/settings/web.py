@@ -15,7 +15,7 @@ _SHORTEST_SECRET: Final = 32
 class WebSettings(BaseModel):
     """The web server's settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on; elsewhere than loopback a secret key is needed.")
     port: int = Field(8420, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
@@ -48,6 +48,8 @@ class WebSettings(BaseModel):
         if value is None:
             return None
         parts = urlsplit(value)
+        if "@" in parts.netloc:
+            raise ValueError("must not hold a user or password: it stands in every link")
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
             raise ValueError("must be a scheme and a host, as https://nadia.example.org")
         return f"{parts.scheme}://{parts.netloc}"

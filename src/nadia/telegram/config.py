@@ -1,8 +1,12 @@
 """Settings of the Telegram side: which network, which account, how long to wait for an answer."""
 
-from typing import Literal
+import re
+from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+_ACCOUNT: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+"""What `telegram_accounts.id` accepts."""
 
 
 class TelegramSettings(BaseModel):
@@ -15,7 +19,6 @@ class TelegramSettings(BaseModel):
     )
     account: str = Field(
         "sandbox",
-        pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$",
         description="Name of the account that customers write to; lower-case letters, digits, - and _.",
     )
     address: str = Field(
@@ -35,3 +38,10 @@ class TelegramSettings(BaseModel):
         le=600,
         description="How much longer a successor waits for the old owner to have stopped, in seconds.",
     )
+
+    @field_validator("account")
+    @classmethod
+    def _account_is_a_plain_name(cls, value: str) -> str:
+        if not _ACCOUNT.fullmatch(value):
+            raise ValueError("must begin with a lower-case letter or digit and have up to 63 of a-z 0-9 - _")
+        return value

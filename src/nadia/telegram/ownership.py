@@ -56,6 +56,13 @@ FOR SHARE
 SAFETY_SECONDS: Final = 1.0
 """How long before its expiry a holder stops by its own clock."""
 
+_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def uptime() -> float:
+    """Return seconds that go on while the machine is suspended, where its kernel counts them: an expiry does."""
+    return time.clock_gettime(_CLOCK)
+
 
 @dataclass(slots=True)
 class Ownership:
@@ -70,19 +77,26 @@ class Ownership:
     state : mapping or None
         Where the updates were read up to, as last stored.
     deadline : float
-        Monotonic seconds at which this process must have stopped, unless renewed.
+        Seconds by the process's clock at which this process must have stopped, unless renewed.
+    monotonic : callable
+        The process's clock, seconds.
     """
 
     account_id: str
     fencing_token: int
     state: State | None
     deadline: float
-    monotonic: Callable[[], float] = field(default=time.monotonic, repr=False)
+    monotonic: Callable[[], float] = field(default=uptime, repr=False)
 
     @property
     def lives(self) -> bool:
         """Whether this process may still act, by its own clock."""
-        return self.monotonic() < self.deadline
+        return self.remaining > 0
+
+    @property
+    def remaining(self) -> float:
+        """Seconds for which this process may still act, by its own clock."""
+        return max(0.0, self.deadline - self.monotonic())
 
 
 class Ownerships:
@@ -112,7 +126,7 @@ class Ownerships:
         lease_seconds: float,
         grace_seconds: float,
         succeeds: str = "",
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = uptime,
     ) -> None:
         if holder.startswith("/"):
             raise ValueError("the first part of a holder's name is empty: it must tell processes of one home apart")
@@ -166,6 +180,7 @@ class Ownerships:
         async with self._database.connection() as conn:
             kept = await (await conn.execute(_RENEW, values)).fetchone()
         if kept is None:
+            ownership.deadline = begun
             return False
         ownership.deadline = self._deadline(begun)
         return True

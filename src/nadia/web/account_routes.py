@@ -1,4 +1,7 @@
-"""Everybody's accounts, for admins."""
+"""Everybody's accounts, for admins.
+
+What changes who may do what, or throws people out, is done in person; a token may look and revoke tokens.
+"""
 
 from datetime import datetime
 
@@ -10,7 +13,7 @@ from starlette.responses import Response
 from nadia.accounts.models import Account, AccountOverview, IssuedLink, LinkPurpose, Role
 from nadia.web.context import web_context
 from nadia.web.fields import AccountName, RequestBody, RowId
-from nadia.web.identity import Admin
+from nadia.web.identity import Admin, AdminInPerson
 from nadia.web.me_routes import Ended, TokenOut, token_out
 from nadia.web.pages import page
 
@@ -73,41 +76,39 @@ async def list_accounts(request: Request, _: Admin) -> list[AccountRow]:
 
 
 @router.post("/api/v1/accounts", status_code=201)
-async def invite(request: Request, who: Admin, body: Invitation) -> LinkOut:
+async def invite(request: Request, who: AdminInPerson, body: Invitation) -> LinkOut:
     """Create an account and the link with which its owner chooses a password."""
     link = await web_context(request).accounts.invite(name=body.name, role=body.role, actor=who.actor)
     return _link_out(request, link)
 
 
 @router.patch("/api/v1/accounts/{account_id}")
-async def change(request: Request, who: Admin, account_id: RowId, body: AccountChange) -> AccountOut:
-    """Change an account's role, or disable or enable it."""
+async def change(request: Request, who: AdminInPerson, account_id: RowId, body: AccountChange) -> AccountOut:
+    """Change an account's role, disable or enable it: all that is asked for or nothing.
+
+    Disabling ends its sessions and revokes its tokens.
+    """
     accounts = web_context(request).accounts
     account = await accounts.get(account_id)
-    if body.role is not None:
-        account = await accounts.change_role(account, body.role, actor=who.actor)
-    if body.active is not None:
-        alter = accounts.enable if body.active else accounts.disable
-        account = await alter(account, actor=who.actor)
-    return _account_out(account)
+    return _account_out(await accounts.change(account, role=body.role, active=body.active, actor=who.actor))
 
 
 @router.post("/api/v1/accounts/{account_id}/reset", status_code=201)
-async def reset(request: Request, who: Admin, account_id: RowId) -> LinkOut:
+async def reset(request: Request, who: AdminInPerson, account_id: RowId) -> LinkOut:
     """Make a link with which the owner chooses a new password."""
     accounts = web_context(request).accounts
     return _link_out(request, await accounts.reset(await accounts.get(account_id), actor=who.actor))
 
 
 @router.delete("/api/v1/accounts/{account_id}/sessions")
-async def end_sessions(request: Request, who: Admin, account_id: RowId) -> Ended:
-    """End all sessions of an account."""
+async def end_sessions(request: Request, who: AdminInPerson, account_id: RowId) -> Ended:
+    """End all sessions of an account and revoke its tokens."""
     accounts = web_context(request).accounts
     return Ended(sessions=await accounts.sessions.revoke_all(await accounts.get(account_id), actor=who.actor))
 
 
 @router.delete("/api/v1/accounts/{account_id}/second-factor", status_code=204)
-async def remove_second_factor(request: Request, who: Admin, account_id: RowId) -> None:
+async def remove_second_factor(request: Request, who: AdminInPerson, account_id: RowId) -> None:
     """Remove the second factor of someone who lost it."""
     accounts = web_context(request).accounts
     await accounts.second_factor.remove_for(await accounts.get(account_id), actor=who.actor)

@@ -1,9 +1,10 @@
 """What a request carries is looked at before anything works with it.
 
-Bodies have a limit, counted while they arrive. JSON must be of the kind that PostgreSQL, browsers and Python agree on:
-text without NUL and without half a surrogate pair, numbers that are numbers, and no towers of brackets.
+Bodies have limits of size and time, kept while they arrive. JSON must be of the kind that PostgreSQL, browsers and
+Python agree on: text without NUL and without half a surrogate pair, numbers that are numbers, no towers of brackets.
 """
 
+import asyncio
 import json
 import re
 from typing import Final, NoReturn
@@ -13,9 +14,11 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nadia.errors import InvalidInputError, NadiaError
-from nadia.web.errors import RequestTooLargeError, error_response
+from nadia.web.errors import RequestTimedOutError, RequestTooLargeError, error_response
 
 MOST_BYTES: Final = 256 * 1024
+MOST_SECONDS: Final = 15.0
+"""Nobody is asked who they are before their body is here; 256 KB take this long at 140 kbit/s."""
 DEEPEST: Final = 24
 
 _UNUSABLE_TEXT: Final = re.compile("[\0\ud800-\udfff]")
@@ -30,11 +33,14 @@ class BodyGate:
         What answers the rest.
     most_bytes : int
         Largest body, bytes.
+    most_seconds : float
+        Longest that a body may take to arrive, seconds.
     """
 
-    def __init__(self, app: ASGIApp, *, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, app: ASGIApp, *, most_bytes: int = MOST_BYTES, most_seconds: float = MOST_SECONDS) -> None:
         self._app = app
         self._most_bytes = most_bytes
+        self._most_seconds = most_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check one request."""
@@ -44,18 +50,27 @@ class BodyGate:
         request = Request(scope, receive)
         try:
             _check_address(scope)
-            body = await self._read(request)
+            body = await self._read_in_time(request)
             if body is None:
                 return  # the client went away
             if body and _is_json(request):
                 check_json(body)
         except NadiaError as problem:
             response = error_response(request, problem)
-            if isinstance(problem, RequestTooLargeError):
+            if isinstance(problem, RequestTooLargeError | RequestTimedOutError):
                 response.headers["Connection"] = "close"  # the rest of the body is not read
             await response(scope, receive, send)
             return
         await self._app(scope, _replay(body, receive), send)
+
+    async def _read_in_time(self, request: Request) -> bytes | None:
+        try:
+            async with asyncio.timeout(self._most_seconds):
+                return await self._read(request)
+        except TimeoutError as exc:
+            raise RequestTimedOutError(
+                f"the request did not arrive within {self._most_seconds:g} seconds", hint="try again"
+            ) from exc
 
     async def _read(self, request: Request) -> bytes | None:
         announced = request.headers.get("content-length", "0")

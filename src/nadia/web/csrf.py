@@ -2,7 +2,8 @@
 
 A browser sends cookies along with whatever site's form or script asks it to. So an unsafe request under a session
 cookie needs a token that only our pages know, and no request that a browser marks as another site's is taken. Bearer
-tokens are not sent by browsers on their own and need neither.
+tokens are not sent by browsers on their own and need neither, as long as no cookie comes along that a handler could act
+on.
 """
 
 import hashlib
@@ -66,11 +67,15 @@ class CsrfGate:
         """Check one request."""
         if scope["type"] == "http" and scope["method"] not in SAFE_METHODS:
             request = Request(scope)
-            problem = None if _carries_bearer(request) else self._problem(request)
+            problem = None if self._stands_on_a_token(request) else self._problem(request)
             if problem is not None:
                 await error_response(request, problem)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    def _stands_on_a_token(self, request: Request) -> bool:
+        bearer = request.headers.get("authorization", "").lower().startswith("bearer ")
+        return bearer and self._cookie not in request.cookies
 
     def _problem(self, request: Request) -> RefusedError | None:
         if _is_cross_site(request):
@@ -81,10 +86,6 @@ class CsrfGate:
         if not self._key.matches(session_secret, request.headers.get(HEADER, "")):
             return CsrfError("this page is out of date", hint="reload the page and try again")
         return None
-
-
-def _carries_bearer(request: Request) -> bool:
-    return request.headers.get("authorization", "").lower().startswith("bearer ")
 
 
 def _proves_itself(request: Request) -> bool:

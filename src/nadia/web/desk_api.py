@@ -86,12 +86,13 @@ def desk_api(*, desk: ReviewDesk, saved_replies: SavedReplies, pauses: Pauses, c
 
     @router.post("/items/{batch_id}/approve")
     async def approve(who: Reviewer, batch_id: RowId, body: Approve) -> ApprovalOut:
-        """Approve a reply to the letter. 409 if the conversation moved on, or somebody else has the item."""
+        """Approve a reply to the letter. 409 if the conversation or the draft moved on, or somebody else has it."""
         approval = await desk.approve(
             batch_id,
             reviewer(who),
             bubbles=body.bubbles,
             seen_revision=body.seen_revision,
+            seen_draft=body.seen_draft,
             confirm_newer=body.confirm_newer,
         )
         return ApprovalOut(

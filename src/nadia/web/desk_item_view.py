@@ -10,14 +10,15 @@ from nadia.conversations import BatchState
 from nadia.review.models import (
     AuditView,
     DecisionKind,
+    DecisionView,
     DraftView,
     ItemDetail,
     MessageView,
     OutboxView,
     Resolution,
 )
-from nadia.web.desk_words import DECIDABLE, SOME_RISK, STATE_NAMES, Mark, duration, risk_marks, seconds_left
-from nadia.web.legible import legible_name
+from nadia.web.desk_words import DECIDABLE, OFFLINE, SOME_RISK, STATE_NAMES, Mark, duration, risk_marks, seconds_left
+from nadia.web.legible import legible_name, legible_text
 
 THREAD: Final = 100
 """Messages of a conversation that a page shows, as many as the desk's service reads."""
@@ -59,6 +60,11 @@ class Start:
         """The bubbles as the editor has them: a blank line between two."""
         return "\n\n".join(self.bubbles)
 
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The bubbles for whoever reads and does not edit them."""
+        return tuple(map(legible_text, self.bubbles))
+
 
 @dataclass(frozen=True, slots=True)
 class ThreadMessage:
@@ -73,6 +79,10 @@ class ThreadMessage:
     newer: bool
     deleted: bool
     divider: bool
+    event_id: int | None
+    """The message's, unless the desk sent it: what the desk says never makes a reply outdated."""
+    changed: str
+    """When it was last edited or deleted; empty when it stands as it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +127,7 @@ class HistoryLine:
     text: str
     who: str
     reason: str | None
+    approved: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +163,7 @@ class ItemView:
     disclosure: str | None
     has_start: bool
     start: Start
+    draft_id: int | None
     draft: DraftLine | None
     draft_note: str
     history: tuple[HistoryLine, ...]
@@ -204,9 +216,10 @@ def item_view(detail: ItemDetail, *, me: int, now: datetime) -> ItemView:
         disclosure=detail.disclosure,
         has_start=bool(start.bubbles),
         start=start,
+        draft_id=detail.draft.id if detail.draft else None,
         draft=_draft_line(detail.draft),
         draft_note=_draft_note(detail),
-        history=tuple(_history(detail.audit)),
+        history=tuple(_history(detail.audit, detail.decisions)),
     )
 
 
@@ -252,7 +265,7 @@ def _thread(messages: Sequence[MessageView]) -> Iterator[ThreadMessage]:
             notes.append("since the draft")
         yield ThreadMessage(
             side="in" if message.author == "customer" else "out",
-            text=message.text,
+            text=legible_text(message.text),
             kind_label="" if message.kind == "text" else _KINDS.get(message.kind, message.kind),
             at=message.sent_at,
             notes=tuple(notes),
@@ -260,6 +273,8 @@ def _thread(messages: Sequence[MessageView]) -> Iterator[ThreadMessage]:
             newer=message.newer_than_draft,
             deleted=deleted,
             divider=position == tail and tail > 0,
+            event_id=None if message.author == "desk" else message.id,
+            changed=max((at.isoformat() for at in (message.edited_at, message.deleted_at) if at), default=""),
         )
 
 
@@ -267,7 +282,7 @@ def _leaving(detail: ItemDetail) -> Iterator[LeavingBubble]:
     for row in detail.outbox:
         if row.state in _LEAVING:
             note = _LEAVING[row.state] + (f" ({row.last_error})" if row.last_error else "")
-            yield LeavingBubble(text=row.text, state=row.state, note=note)
+            yield LeavingBubble(text=legible_text(row.text), state=row.state, note=note)
 
 
 def _progress(detail: ItemDetail) -> Progress | None:
@@ -322,11 +337,13 @@ def _draft_line(draft: DraftView | None) -> DraftLine | None:
         return None
     parts = [f"Draft {draft.revision}" if draft.revision > 1 else "Draft", f"by {draft.model}"]
     if draft.score is not None:
-        parts.append(f"{round(draft.score * 100)} % sure")
+        near = " near a saved reply" if draft.model == OFFLINE else " sure"
+        parts.append(f"{round(draft.score * 100)} %{near}")
     if draft.risk is not None and draft.risk < SOME_RISK:
         parts.append(f"risk {draft.risk:.1f}")
-    parts.append(f"{draft.latency_ms / 1000:.1f} s")
-    parts.append(f"${draft.cost_usd:.4f}" if draft.cost_usd else "no cost")
+    if draft.model != OFFLINE:
+        parts.append(f"{draft.latency_ms / 1000:.1f} s")
+        parts.append(f"${draft.cost_usd:.4f}" if draft.cost_usd else "no cost")
     return DraftLine(line=" · ".join(parts), marks=tuple(risk_marks(draft.risk, draft.flags)))
 
 
@@ -340,16 +357,27 @@ def _draft_note(detail: ItemDetail) -> str:
     return ""
 
 
-def _history(audit: Sequence[AuditView]) -> Iterator[HistoryLine]:
+def _history(audit: Sequence[AuditView], decisions: Sequence[DecisionView]) -> Iterator[HistoryLine]:
+    # Each approval is one decision and one move, made in one transaction: they follow one another alike.
+    approvals = (decision for decision in decisions if decision.decision is DecisionKind.APPROVE)
     for entry in audit:
         before, after = entry.before or {}, entry.after or {}
         reason = after.get("reason")
+        # a parked item may go back to being approved: that is no approval
+        moved = (entry.action, before.get("state"), after.get("state"))
+        is_approval = moved == ("batch.moved", BatchState.IN_REVIEW, BatchState.APPROVED)
+        approval = next(approvals, None) if is_approval else None
         yield HistoryLine(
             at=entry.at,
-            text=_action_text(entry.action, before, after),
+            text=_action_text(entry.action, before, after) if approval is None else _approval_text(approval),
             who="" if entry.actor_name == "system" else entry.actor_name,
             reason=reason if isinstance(reason, str) else None,
+            approved=() if approval is None else tuple(map(legible_text, approval.bubbles)),
         )
+
+
+def _approval_text(approval: DecisionView) -> str:
+    return "approved with changes" if approval.edited else "approved"
 
 
 def _action_text(action: str, before: Mapping[str, object], after: Mapping[str, object]) -> str:

@@ -23,6 +23,9 @@ class Approve(RequestBody):
 
     bubbles: list[Bubble] = Field(min_length=1, max_length=10, description="One message each, in order.")
     seen_revision: Revision
+    seen_draft: Annotated[int, Field(ge=1, le=LARGEST_ID)] | None = Field(
+        description="The id of the draft that was looked at; null when there was none."
+    )
     confirm_newer: bool = Field(False, description="The reply holds although the customer wrote after the draft.")
 
 

@@ -9,7 +9,7 @@ from nadia.conversations import BatchState
 from nadia.review.models import DeskCounts, QueueItem
 from nadia.web.desk_models import Tab
 from nadia.web.desk_words import STATE_NAMES, Mark, duration, risk_marks, seconds_left
-from nadia.web.legible import legible_name
+from nadia.web.legible import legible_name, legible_text
 
 ROWS: Final = 200
 """Rows of the queue that a page shows; what is behind them follows when they are done."""
@@ -115,7 +115,7 @@ def _row(tab: Tab, item: QueueItem, *, me: int, now: datetime) -> RowView:
     return RowView(
         id=item.batch_id,
         name=legible_name(item.person_name),
-        preview=" ".join(item.preview.split()) or "(no text)",
+        preview=" ".join(legible_text(item.preview).split()) or "(no text)",
         since=since,
         waited=duration((now - since).total_seconds()),
         urgent=item.priority > 0,
@@ -144,7 +144,7 @@ def _row_marks(tab: Tab, item: QueueItem, *, me: int, now: datetime) -> Iterator
     if item.messages > 1:
         yield Mark(f"{item.messages} messages")
     if item.score is not None and tab == "waiting":
-        yield Mark(f"{item.score:.0%}".replace("%", " %"), "", "How sure the drafter is")
+        yield Mark(f"{item.score:.0%}".replace("%", " %"), "", "How sure the drafter is, or how near the saved reply")
 
 
 def _is_held(item: QueueItem, now: datetime) -> bool:

@@ -14,6 +14,9 @@ _HIGH_RISK: Final = 0.7
 SOME_RISK: Final = 0.3
 """From here on a risk is marked."""
 
+OFFLINE: Final = "offline"
+"""The drafter that takes the nearest saved reply: its score is nearness, and it costs neither time nor money."""
+
 STATE_NAMES: Final[Mapping[BatchState, str]] = {
     BatchState.BUFFERING: "still writing",
     BatchState.SEALED: "waits for a draft",

@@ -49,6 +49,7 @@ _TITLES: Final = {
     403: "Not allowed",
     404: "Not found",
     405: "Not possible here",
+    408: "Too slow",
     409: "Not possible any more",
     413: "Too large",
     421: "Wrong address",
@@ -92,10 +93,15 @@ class RequestTooLargeError(NadiaError):
     """A request's body passes the limit."""
 
 
+class RequestTimedOutError(NadiaError):
+    """A request's body takes too long to arrive."""
+
+
 class WrongHostError(NadiaError):
     """A request is for a host name that is not ours."""
 
 
+STATUS[RequestTimedOutError] = 408
 STATUS[RequestTooLargeError] = 413
 STATUS[WrongHostError] = 421
 

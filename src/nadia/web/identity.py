@@ -78,17 +78,19 @@ async def identify(request: Request) -> Principal:
     return principal
 
 
-def require(role: Role) -> Callable[[Request, Bearer], Awaitable[Principal]]:
+def require(role: Role, *, in_person: bool = False) -> Callable[[Request, Bearer], Awaitable[Principal]]:
     """Return a dependency that yields who asks if their role covers ``role``.
 
     Parameters
     ----------
     role : Role
         The least that is needed.
+    in_person : bool
+        Refuse tokens: one that leaked must not change who may do what.
     """
 
     async def required(request: Request, _: Bearer = None) -> Principal:
-        principal = await identify(request)
+        principal = await (require_session if in_person else identify)(request)
         if not principal.role.covers(role):
             raise RefusedError(
                 f"this needs the role {role}, {principal.account.name} has {principal.role}",
@@ -110,4 +112,5 @@ async def require_session(request: Request) -> Principal:
 Viewer = Annotated[Principal, Depends(require(Role.VIEWER))]
 Reviewer = Annotated[Principal, Depends(require(Role.REVIEWER))]
 Admin = Annotated[Principal, Depends(require(Role.ADMIN))]
+AdminInPerson = Annotated[Principal, Depends(require(Role.ADMIN, in_person=True))]
 InPerson = Annotated[Principal, Depends(require_session)]

@@ -5,21 +5,27 @@ something and should read its state anew. Nothing depends on a single one arrivi
 to refresh every few seconds, and what they then read comes from PostgreSQL.
 """
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Query
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from nadia.errors import UnavailableError
+from nadia.accounts.errors import ThrottledError
 from nadia.redis.events import LiveEvents
+from nadia.redis.live_feed import Gap, LiveFeed
+from nadia.web.errors import ErrorBody
 from nadia.web.identity import Viewer
 from nadia.web.sse import ServerEvent, event_stream
 
 REFRESH_SECONDS: Final = 3.0
 """How often pages are told to refresh while Redis is away."""
+MOST_STREAMS: Final = 20
+"""Live streams that one account may have open in one process; a page has one while it is in view."""
+_RETRY_AFTER_SECONDS: Final = 15
 
 # A position of a Redis stream: milliseconds and a counter, both 64-bit.
 Position = Annotated[str, Query(pattern=r"^\d{1,19}-\d{1,19}$", max_length=40)]
@@ -36,55 +42,81 @@ def live_router(*, events: LiveEvents, refresh_seconds: float = REFRESH_SECONDS)
         How often pages are told to refresh while Redis is away, seconds.
     """
     router = APIRouter(tags=["desk"])
+    feed = LiveFeed(events=events, retry_seconds=refresh_seconds)
+    seats = Seats(most=MOST_STREAMS)
 
     @router.get(
         "/api/v1/live",
         response_class=StreamingResponse,
         responses={
-            200: {"content": {"text/event-stream": {}}, "description": "The stream; it does not end by itself."}
+            200: {"content": {"text/event-stream": {}}, "description": "The stream; it does not end by itself."},
+            429: {"model": ErrorBody, "description": f"The account has {MOST_STREAMS} streams open already."},
         },
     )
     async def live(
         request: Request,
-        _: Viewer,
+        who: Viewer,
         last_event_id: Annotated[Position | None, Query(description="Go on after this event.")] = None,
         last_event_id_header: Annotated[str | None, Header(alias="Last-Event-ID", max_length=40)] = None,
     ) -> StreamingResponse:
         """Follow what happens, as server-sent events ``change`` and ``refresh``."""
         position = last_event_id or (last_event_id_header if _is_position(last_event_id_header) else None)
-        return event_stream(request, follow(events, position, refresh_seconds=refresh_seconds))
+        return event_stream(request, follow(feed, position), admission=seats.taken_by(who.account.id))
 
     return router
 
 
-async def follow(
-    events: LiveEvents, position: str | None, *, refresh_seconds: float = REFRESH_SECONDS
-) -> AsyncIterator[ServerEvent]:
+class Seats:
+    """How many live streams each account has open.
+
+    Parameters
+    ----------
+    most : int
+        Streams that one account may have open.
+    """
+
+    def __init__(self, *, most: int) -> None:
+        self._most = most
+        self._taken: Counter[int] = Counter()
+
+    @contextmanager
+    def taken_by(self, account_id: int) -> Iterator[None]:
+        """Count one stream while it is open.
+
+        Raises
+        ------
+        ThrottledError
+            If the account has no seat left.
+        """
+        if self._taken[account_id] >= self._most:
+            raise ThrottledError(
+                f"this account has {self._most} live pages open already; close some", retry_after=_RETRY_AFTER_SECONDS
+            )
+        self._taken[account_id] += 1
+        try:
+            yield
+        finally:
+            self._taken[account_id] -= 1
+            if not self._taken[account_id]:
+                del self._taken[account_id]
+
+
+async def follow(feed: LiveFeed, position: str | None) -> AsyncGenerator[ServerEvent, None]:
     """Yield what happens after a position, from now on without one.
 
     Parameters
     ----------
-    events : LiveEvents
+    feed : LiveFeed
         Where the events come from.
     position : str or None
         The last event that the page has seen.
-    refresh_seconds : float
-        Pause between two tries while Redis is away, seconds.
     """
-    while True:
-        try:
-            if position is None:
-                position = await events.latest_id()
-                # What happened between the page's answer and this moment, nobody told it.
-                yield ServerEvent("refresh", {}, id=position)
-            for event in await events.after(position):
-                position = event.id
-                yield ServerEvent("change", {"kind": event.kind, "fields": dict(event.fields)}, id=event.id)
-        except UnavailableError:
-            # A Redis that comes back may have lost its stream: the old position is worth nothing.
-            position = None
-            yield ServerEvent("refresh", {})
-            await asyncio.sleep(refresh_seconds)
+    async with aclosing(feed.follow(position)) as items:
+        async for item in items:
+            if isinstance(item, Gap):
+                yield ServerEvent("refresh", {}, id=item.position)
+            else:
+                yield ServerEvent("change", {"kind": item.kind, "fields": dict(item.fields)}, id=item.id)
 
 
 def _is_position(text: str | None) -> bool:

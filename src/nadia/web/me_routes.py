@@ -121,7 +121,7 @@ async def me(request: Request, who: Viewer) -> Me:
 
 @router.put("/api/v1/me/password", status_code=204)
 async def change_password(request: Request, who: InPerson, body: PasswordChange) -> None:
-    """Change one's password; one's other sessions end."""
+    """Change one's password; one's other sessions end, one's tokens are revoked."""
     await web_context(request).accounts.change_password(
         who.account,
         current=body.current_password,
@@ -132,7 +132,7 @@ async def change_password(request: Request, who: InPerson, body: PasswordChange)
 
 @router.delete("/api/v1/me/sessions")
 async def end_other_sessions(request: Request, who: InPerson) -> Ended:
-    """End all one's sessions but this one."""
+    """End all one's sessions but this one, and revoke one's tokens."""
     count = await web_context(request).accounts.sessions.revoke_all(
         who.account, actor=who.actor, keep=session_cookie(request)
     )

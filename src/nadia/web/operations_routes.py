@@ -20,13 +20,13 @@ async def start() -> Response:
     return RedirectResponse("/desk", status_code=303)
 
 
-@router.get("/livez")
+@router.api_route("/livez", methods=["GET", "HEAD"])
 async def livez() -> Response:
     """Say that the process answers."""
     return PlainTextResponse("ok")
 
 
-@router.get("/readyz")
+@router.api_route("/readyz", methods=["GET", "HEAD"])
 async def readyz(request: Request) -> Response:
     """Say whether requests can be served, and nothing about why not."""
     context = web_context(request)

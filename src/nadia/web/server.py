@@ -19,6 +19,8 @@ log = structlog.get_logger(__name__)
 
 _GRACE_SECONDS: Final = 3
 _BACKLOG: Final = 128
+MOST_CONNECTIONS: Final = 500
+"""Open at once, live streams included; further ones are answered 503. Below the 1024 files that systems allow."""
 
 
 class PortInUseError(ConfigurationError):
@@ -79,6 +81,7 @@ class WebServer:
             proxy_headers=bool(settings.trusted_proxies),
             forwarded_allow_ips=list(settings.trusted_proxies),
             timeout_graceful_shutdown=_GRACE_SECONDS,
+            limit_concurrency=MOST_CONNECTIONS,
         )
         self._server = _Server(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="web.serve")

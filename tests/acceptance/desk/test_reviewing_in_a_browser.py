@@ -1,5 +1,6 @@
 """A reviewer's work in a real browser."""
 
+import asyncio
 import re
 
 import pytest
@@ -305,7 +306,211 @@ async def test_a_viewer_reads_and_decides_nothing(house: DeskHouse, visitors: Vi
     page = await visitors.open(f"/desk/items/{batch_id}", name="vera", role=Role.VIEWER)
     await opened(page, batch_id)
     await expect(page.get_by_role("list", name="Draft")).to_have_text("drafted words")
-    for key in ("e", "r", "n", "s", "p", "Control+Enter"):
+    for key in ("e", "r", "n", "s", "p", "w", "x", "u", "Control+Enter"):
         await page.keyboard.press(key)
     assert await page.locator("dialog[open]").count() == 0
+    await page.keyboard.press("?")
+    sheet = page.locator("#dialog-help")
+    await expect(sheet).to_contain_text("filter the queue")
+    await expect(sheet).not_to_contain_text("approve")
     assert await house.state(batch_id) is BatchState.DRAFTED
+
+
+async def redrafted(house: DeskHouse, batch_id: int, *bubbles: str) -> None:
+    await house.desk.redraft(batch_id, await house.reviewer("ann"))
+    await house.drafts(batch_id, *bubbles)
+
+
+async def test_a_draft_that_comes_while_the_dialog_is_open_is_not_approved(
+    house: DeskHouse, visitors: Visitors
+) -> None:
+    batch_id = await house.item("Ana", "hello", draft="Hi")
+    page = await live(await visitors.open(f"/desk/items/{batch_id}"))
+    await opened(page, batch_id)
+    await house.writes(await house.conversation_of(batch_id), "one more thing")
+    await expect(page.locator("[data-divider]")).to_be_visible()
+    await page.keyboard.press("Control+Enter")
+    await expect(page.locator("#dialog-stale")).to_be_visible()
+    await redrafted(house, batch_id, "A draft nobody has read")
+    await expect(page.locator("[data-text]")).to_have_value("A draft nobody has read")
+    await page.get_by_role("button", name="Approve all the same").click()
+    await expect(page.locator(".toast[data-tone=warn]")).to_contain_text("There is a new draft")
+    assert await house.outbox(batch_id) == []
+
+
+async def test_a_text_of_ones_own_is_not_approved_past_a_new_draft(house: DeskHouse, visitors: Visitors) -> None:
+    batch_id = await house.item("Ana", "hello", draft="Hi")
+    page = await live(await visitors.open(f"/desk/items/{batch_id}"))
+    await opened(page, batch_id)
+    await page.locator("[data-text]").fill("Hello Ana")
+    await redrafted(house, batch_id, "Hi Ana")
+    await expect(page.get_by_text("There is a new draft.")).to_be_visible()
+    await page.keyboard.press("Control+Enter")
+    await expect(page.locator(".toast[data-tone=bad]")).to_contain_text("There is a new draft")
+    assert await house.outbox(batch_id) == []
+    await page.get_by_role("button", name="Keep my text").click()
+    await page.keyboard.press("Control+Enter")
+    await expect(page.get_by_text("Approved for Ana")).to_be_visible()
+    assert await house.outbox(batch_id) == ["Hello Ana"]
+
+
+async def test_a_draft_that_replaces_another_says_so_and_is_not_approved_unseen(
+    house: DeskHouse, visitors: Visitors
+) -> None:
+    batch_id = await house.item("Ana", "hello", draft="Hi")
+    page = await live(await visitors.open(f"/desk/items/{batch_id}"))
+    await opened(page, batch_id)
+    # pressed in the very moment in which the mark of the new draft comes
+    await page.evaluate(
+        """() => new MutationObserver((_, observer) => {
+            if (!document.querySelector("[data-new-mark]").textContent) return;
+            observer.disconnect();
+            document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", ctrlKey: true, bubbles: true }));
+            document.body.dataset.pressed = "true";
+        }).observe(document.querySelector("[data-new-mark]"), { childList: true })"""
+    )
+    await redrafted(house, batch_id, "Another draft")
+    await page.wait_for_selector("body[data-pressed]")
+    await expect(page.locator("[data-new-mark]")).to_have_text("New draft")
+    await expect(page.locator("[data-text]")).to_have_value("Another draft")
+    await opened(page, batch_id)
+    assert await house.outbox(batch_id) == []
+    await page.keyboard.press("Control+Enter")
+    await expect(page.get_by_text("Approved for Ana")).to_be_visible()
+    assert await house.outbox(batch_id) == ["Another draft"]
+
+
+async def test_a_draft_that_answers_everything_is_approved_without_a_question(
+    house: DeskHouse, visitors: Visitors
+) -> None:
+    batch_id = await house.item("Ana", "hello", draft="Hi")
+    page = await live(await visitors.open(f"/desk/items/{batch_id}"))
+    await opened(page, batch_id)
+    await house.writes(await house.conversation_of(batch_id), "one more thing")
+    await expect(page.locator("[data-divider]")).to_be_visible()
+    await redrafted(house, batch_id, "Both answered")
+    await expect(page.locator("[data-text]")).to_have_value("Both answered")
+    await opened(page, batch_id)
+    await page.keyboard.press("Control+Enter")
+    await expect(page.get_by_text("Approved for Ana")).to_be_visible()
+    assert await house.outbox(batch_id) == ["Both answered"]
+
+
+async def test_a_text_kept_past_a_redraft_is_asked_about_with_what_it_may_not_answer(
+    house: DeskHouse, visitors: Visitors
+) -> None:
+    batch_id = await house.item("Ana", "hello", draft="Hi")
+    page = await live(await visitors.open(f"/desk/items/{batch_id}"))
+    await opened(page, batch_id)
+    await page.locator("[data-text]").fill("Hello Ana")
+    await house.writes(await house.conversation_of(batch_id), "one more thing")
+    await expect(page.locator("[data-divider]")).to_be_visible()
+    await redrafted(house, batch_id, "Both answered")
+    await page.get_by_role("button", name="Keep my text").click()
+    await page.keyboard.press("Control+Enter")
+    dialog = page.locator("#dialog-stale")
+    await expect(dialog).to_contain_text("one more thing")
+    await expect(dialog.locator("[data-changes]")).to_be_hidden()
+
+
+async def test_what_is_edited_while_the_page_is_open_is_told_of(house: DeskHouse, visitors: Visitors) -> None:
+    conversation = await house.conversation("Ana")
+    (number,) = await house.writes(conversation, "hello")
+    batch_id = await house.seals(conversation)
+    await house.drafts(batch_id, "Hi")
+    page = await live(await visitors.open(f"/desk/items/{batch_id}"))
+    await opened(page, batch_id)
+    await house.messages.delete(
+        account_id="sandbox",
+        chat_id=conversation.chat_id,
+        telegram_message_ids=[number],
+        fencing_token=house.ownership.fencing_token,
+    )
+    await house.events.publish("message.deleted", conversation=conversation.id)
+    await expect(page.locator(".message[data-deleted]")).to_be_visible()
+    await page.keyboard.press("Control+Enter")
+    dialog = page.locator("#dialog-stale")
+    await expect(dialog.locator("h2")).to_have_text("The conversation has changed")
+    await expect(dialog.locator("[data-changes]")).to_be_visible()
+
+
+async def test_closing_a_second_tab_leaves_the_claim_with_the_first(house: DeskHouse, visitors: Visitors) -> None:
+    batch_id = await house.item("Ana", "hello")
+    first = await live(await visitors.open(f"/desk/items/{batch_id}"))
+    await first.locator("[data-text]").fill("half a thought")
+    await expect(first.locator("[data-claim-line]")).to_contain_text("Yours for")
+    second = await first.context.new_page()
+    await second.goto(first.url)
+    await expect(second.locator("[data-claim-line]")).to_contain_text("Yours for")
+    await second.close(run_before_unload=True)
+
+    async def audited() -> list[str]:
+        return [entry.action for entry in (await house.desk.item(batch_id)).audit if entry.action.startswith("item.")]
+
+    async with asyncio.timeout(15):
+        while await audited() != ["item.claimed", "item.released", "item.claimed"]:
+            await first.wait_for_timeout(50)
+    assert (await house.desk.item(batch_id)).item.claimed_by == "ann"
+
+
+async def test_giving_an_item_back_with_its_own_button_does_not_take_it_again(
+    house: DeskHouse, visitors: Visitors
+) -> None:
+    batch_id = await house.item("Ana", "hello")
+    page = await live(await visitors.open(f"/desk/items/{batch_id}"))
+    await page.locator("[data-text]").fill("half a thought")
+    await expect(page.locator("[data-claim-line]")).to_contain_text("Yours for")
+    await page.locator("[data-text]").press("Escape")
+    await page.keyboard.press("x")
+    await expect(page.locator("[data-claim-line]")).to_be_hidden()
+    # what the page was told of its own release has arrived when this has
+    await house.writes(await house.conversation_of(batch_id), "one more thing")
+    await expect(page.locator("[data-divider]")).to_be_visible()
+    assert (await house.desk.item(batch_id)).item.claimed_by is None
+
+
+async def test_after_a_reload_the_key_takes_back_the_last_approval_of_ones_own(
+    house: DeskHouse, visitors: Visitors
+) -> None:
+    own, others = await house.item("Ana", "one", draft="Hi Ana"), await house.item("Tom", "two", draft="Hi Tom")
+    page = await live(await visitors.open(f"/desk/items/{own}"))
+    await opened(page, own)
+    await page.keyboard.press("Control+Enter")
+    await expect(page.get_by_text("Approved for Ana")).to_be_visible()
+    seen = await house.desk.item(others)
+    assert seen.draft is not None
+    await house.desk.approve(
+        others,
+        await house.reviewer("bob"),
+        bubbles=["Hi Tom"],
+        seen_revision=seen.conversation_revision,
+        seen_draft=seen.draft.id,
+    )
+    await page.goto(f"{house.url}/desk")
+    await live(page)
+    await page.keyboard.press("u")
+    await opened(page, own)
+    assert await house.state(own) is BatchState.IN_REVIEW
+    assert await house.state(others) is BatchState.APPROVED
+
+
+async def test_a_reply_with_characters_that_nobody_sees_is_warned_of(house: DeskHouse, visitors: Visitors) -> None:
+    batch_id = await house.item("Ana", "pay \u202eno more", draft="see exe\u202efdp.pdf")
+    page = await visitors.open(f"/desk/items/{batch_id}")
+    await expect(page.locator(".thread")).to_contain_text("pay [U+202E]no more")
+    await expect(page.locator(".row-preview")).to_contain_text("[U+202E]")
+    warning = page.locator("[data-hidden-characters]")
+    await expect(warning).to_have_text("This reply holds characters that nobody sees: U+202E.")
+    await page.locator("[data-text]").fill("see pdf 👩‍👩‍👧")
+    await expect(warning).to_be_hidden()
+
+
+async def test_the_item_is_parked_with_a_key(house: DeskHouse, visitors: Visitors) -> None:
+    batch_id = await house.item("Ana", "hello")
+    page = await visitors.open(f"/desk/items/{batch_id}")
+    await page.keyboard.press("w")
+    await page.get_by_label("What does it wait for?").fill("the warehouse")
+    await page.wait_for_selector("#dialog-park[data-settled]")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.get_by_text("Nobody is waiting")).to_be_visible()
+    assert await house.state(batch_id) is BatchState.PARKED

@@ -84,3 +84,14 @@ async def test_a_difference_is_cut_where_the_bubbles_are(page: Page) -> None:
         "two",
         "three",
     ]
+
+
+async def test_characters_that_nobody_sees_are_named_and_honest_ones_are_not(page: Page) -> None:
+    for text, found in [
+        ("a\u202eb\u200b\u202e", ["U+202E", "U+200B"]),
+        ("no\u200cthing", ["U+200C"]),
+        ("👩‍👩‍👧 ❤️‍🔥 می‌خواهم\tand\r\nlines", []),
+        ("🏴\U000e0067\U000e0062\U000e007f", []),
+        ("e\U000e0067", ["U+E0067"]),
+    ]:
+        assert await call(page, "hiddenCharacters", text) == found

@@ -65,3 +65,18 @@ async def test_two_windows_of_one_customer_show_the_same(visitors: Visitors) -> 
     await expect(right.locator(".said-text")).to_have_text(["hello"])
     await expect(left.locator(".said-text")).to_have_text(["hello"])
     assert await right.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+async def test_a_long_name_stays_inside_the_list_of_customers(visitors: Visitors) -> None:
+    page = await visitors.open("/sandbox", width=1440)
+    await page.get_by_label("New customer").fill("Bartholomäus Maximilian von und zu Hohenstauffen-Wittelsbach")
+    await page.get_by_role("button", name="Create").click()
+    await expect(page.locator("[data-presence]")).to_have_text("online")
+    room, used = await page.evaluate(
+        """() => [document.querySelector(".customers"), document.querySelector(".customer-list a")]
+            .map((element) => element.getBoundingClientRect().right)"""
+    )
+    assert used < room
+    name = page.locator(".customer-list bdi")
+    assert await name.evaluate("(element) => element.scrollWidth > element.clientWidth")
+    assert await name.evaluate("(element) => getComputedStyle(element).textOverflow") == "ellipsis"

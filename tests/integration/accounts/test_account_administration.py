@@ -110,7 +110,46 @@ async def test_a_disabled_account_can_do_nothing_until_enabled(accounts: Account
 
     await accounts.enable(reviewer, actor="account:1")
     assert await log_in(accounts, "jonas")
-    assert await accounts.tokens.resolve(token)
+    with pytest.raises(UnauthenticatedError):
+        await accounts.tokens.resolve(token)
+
+
+@pytest.mark.parametrize("how", ["disabled", "sessions ended", "password changed", "password reset"])
+async def test_what_answers_a_leak_revokes_tokens_too_and_says_so(
+    accounts: AccountService, reviewer: Account, admin: Account, account_database: Database, how: str
+) -> None:
+    here = await log_in(accounts, "jonas")
+    secret, _ = await accounts.tokens.create(reviewer, name="export", role=Role.VIEWER, actor="x")
+    others, _ = await accounts.tokens.create(admin, name="export", role=Role.VIEWER, actor="x")
+    if how == "disabled":
+        await accounts.disable(reviewer, actor="x")
+    elif how == "sessions ended":
+        assert await accounts.sessions.revoke_all(reviewer, actor="x", keep=here) == 1  # the invitation's
+    elif how == "password changed":
+        await accounts.change_password(reviewer, current=PASSWORD, new=OTHER_PASSWORD, keep_session=here)
+    else:
+        link = await accounts.reset(reviewer, actor="x")
+        await accounts.set_password_by_link(link.secret, OTHER_PASSWORD)
+    with pytest.raises(UnauthenticatedError):
+        await accounts.tokens.resolve(secret)
+    assert await accounts.tokens.resolve(others)
+    async with account_database.connection() as conn:
+        row = await (
+            await conn.execute("SELECT after FROM audit_log WHERE after::text LIKE '%tokens%' ORDER BY id")
+        ).fetchall()
+    (after,) = [found["after"] for found in row if found["after"].get("ended", found["after"])["tokens"]]
+    assert after.get("ended", after)["tokens"] == 1
+
+
+async def test_role_and_state_change_together_or_not_at_all(
+    accounts: AccountService, admin: Account, reviewer: Account
+) -> None:
+    changed = await accounts.change(reviewer, role=Role.VIEWER, active=False, actor="x")
+    assert (changed.role, changed.active) == (Role.VIEWER, False)
+    with pytest.raises(ConflictError, match="last admin"):
+        await accounts.change(admin, role=Role.ADMIN, active=False, actor="x")
+    assert await accounts.get(admin.id) == admin
+    assert await accounts.change(admin, actor="x") == admin
 
 
 async def test_the_last_admin_stays(accounts: AccountService, admin: Account, reviewer: Account) -> None:

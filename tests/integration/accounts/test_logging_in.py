@@ -1,15 +1,17 @@
 """Who gets in, who does not, and what an attacker can learn."""
 
 import asyncio
+from contextlib import suppress
 
 import pyotp
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from nadia.accounts import Account, AccountService
 from nadia.accounts.errors import SecondFactorRequiredError, ThrottledError, UnauthenticatedError
 from nadia.accounts.sessions import NewSession
-from nadia.errors import ConfigurationError, InvalidInputError
+from nadia.errors import ConfigurationError, ConflictError, InvalidInputError
 from nadia.postgres import Database
 from support.account_fixtures import PASSWORD, SECRET_KEY, ManualClock, audit_actions
 
@@ -262,6 +264,51 @@ async def test_guesses_of_a_logged_in_thief_are_counted_as_well(accounts: Accoun
             await accounts.second_factor.enrol(reviewer, password="wrong wrong wrong")
     with pytest.raises(InvalidInputError, match="too often"):
         await accounts.second_factor.enrol(reviewer, password=PASSWORD)
+
+
+@pytest.mark.parametrize("wipe", ["enrol", "enrol with an old page", "change password"])
+async def test_knowing_the_password_buys_no_further_guesses_at_the_code(
+    accounts: AccountService, reviewer: Account, clock: ManualClock, wipe: str
+) -> None:
+    totp, _ = await enrol(accounts, reviewer, clock)
+    enrolled = await accounts.get(reviewer.id)
+    looked_at = 0
+    for _ in range(4):
+        for _ in range(3):
+            with pytest.raises(InvalidInputError, match=r"is wrong|too often") as refusal:
+                await accounts.second_factor.remove(enrolled, "abcdef", actor="x")
+            looked_at += "is wrong" in str(refusal.value)
+        if wipe == "change password":
+            with suppress(InvalidInputError):
+                await accounts.change_password(enrolled, current=PASSWORD, new=PASSWORD, keep_session="")
+        else:
+            with suppress(InvalidInputError, ConflictError):
+                await accounts.second_factor.enrol(enrolled if wipe == "enrol" else reviewer, password=PASSWORD)
+    assert looked_at == 5
+    with pytest.raises(InvalidInputError, match="too often"):
+        await accounts.second_factor.remove(enrolled, totp.at(clock()), actor="x")
+
+
+async def test_enrolling_twice_is_refused_before_the_password_is_looked_at(
+    accounts: AccountService, reviewer: Account, clock: ManualClock
+) -> None:
+    await enrol(accounts, reviewer, clock)
+    with pytest.raises(ConflictError, match="in force"):
+        await accounts.second_factor.enrol(await accounts.get(reviewer.id), password="wrong wrong wrong")
+
+
+async def test_the_log_says_whose_account_was_tried_also_when_it_is_locked(
+    accounts: AccountService, reviewer: Account
+) -> None:
+    with capture_logs() as entries:
+        for _ in range(6):
+            with pytest.raises(UnauthenticatedError):
+                await log_in(accounts, password="wrong wrong wrong")
+        with pytest.raises(UnauthenticatedError) as refusal:
+            await log_in(accounts, name="nobody")
+    tried = [entry["account_id"] for entry in entries if entry["event"] == "accounts.login_refused"]
+    assert tried == [reviewer.id] * 6 + [None]
+    assert str(reviewer.id) not in str(refusal.value)
 
 
 async def test_removing_the_second_factor_needs_a_code_and_voids_the_recovery_codes(

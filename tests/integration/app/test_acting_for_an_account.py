@@ -1,21 +1,27 @@
 """A bot acts for an account while it owns it, and leaves one whose session was revoked to a person."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from nadia.app.bot import bot_parts
+from nadia.app import bot
+from nadia.app.bot import AccountRunner, bot_parts
 from nadia.app.context import ProcessContext
 from nadia.app.factory import open_context
 from nadia.app.installation import sandbox_server
 from nadia.app.supervision import run_parts
+from nadia.conversations import Sealed
 from nadia.embedded import RedisEndpoint
 from nadia.settings import Config
+from nadia.telegram.ownership import Ownership
 from nadia.telegram.sandbox.control import SandboxControl
 from nadia.telegram.sandbox.customer import CustomerClient
+from nadia.telegram.sandbox.faults import FaultKind
+from nadia.telegram.sandbox.gateway import SandboxGateway
+from support.reply_world import World
 from support.servers import ClonedDatabase, short_folder
 
 
@@ -36,6 +42,7 @@ async def context(
             "DATABASE_URL": database.app_dsn,
             "REDIS_URL": redis_endpoint.url,
             "NADIA_PACING_WINDOW_SECONDS": "0.2",
+            "NADIA_DELIVERY_SPEED": "10000",
         },
         dotenv=None,
     )
@@ -72,7 +79,8 @@ async def test_what_customers_write_is_on_record_and_the_account_is_given_back_a
     async with acting(context), CustomerClient(address=context.endpoints.sandbox) as client:
         ana = await client.create(name="Ana")
         await client.write(account="sandbox", user_id=ana.user_id, text="hello")
-        await until(context, "SELECT 1 FROM messages WHERE text = 'hello'")
+        await client.write(account="sandbox", user_id=ana.user_id, text="are you there?")
+        await until(context, "SELECT 1 FROM messages WHERE text = 'are you there?'")  # the first is surely dealt with
 
     (account,) = await rows(context, "SELECT holder, expires_at, update_state FROM telegram_accounts")
     assert account["holder"] is None
@@ -92,3 +100,102 @@ async def test_a_revoked_session_is_left_to_a_person_with_one_notice(context: Pr
         assert "log it in again" in str(notice["summary"])
         (account,) = await rows(context, "SELECT holder FROM telegram_accounts")
         assert account["holder"], "no other process tries instead"
+
+
+REVOKED = "SELECT 1 FROM notices WHERE topic = 'telegram.account_revoked'"
+
+
+async def test_a_session_that_stays_revoked_is_one_notice_until_it_worked_again(
+    context: ProcessContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bot, "_FIRST_REVOKED_SECONDS", 0.05)
+    monkeypatch.setattr(bot, "_LONGEST_REVOKED_SECONDS", 0.1)
+    tries = 0
+
+    def make_gateway() -> SandboxGateway:
+        nonlocal tries
+        tries += 1
+        return SandboxGateway(account_id="sandbox", address=context.endpoints.sandbox, request_timeout=5)
+
+    async with SandboxControl(address=context.endpoints.sandbox) as control:
+        running = asyncio.create_task(AccountRunner(context=context, make_gateway=make_gateway).run())
+        await until(context, "SELECT 1 FROM telegram_accounts WHERE holder IS NOT NULL")
+        await control.revoke("sandbox")
+        await until(context, REVOKED)
+        await tried(lambda: tries, more=4)
+        assert len(await rows(context, REVOKED)) == 1
+
+        await control.restore("sandbox")
+        async with CustomerClient(address=context.endpoints.sandbox) as client:
+            ana = await client.create(name="Ana")
+            await client.write(account="sandbox", user_id=ana.user_id, text="hello")
+        await until(context, "SELECT 1 FROM messages WHERE text = 'hello'")  # it works again
+        await control.revoke("sandbox")
+        await until(context, REVOKED + " HAVING count(*) = 2")
+        running.cancel()
+        await asyncio.wait({running})
+
+
+async def tried(count: Callable[[], int], *, more: int) -> None:
+    """Wait for so many more tries."""
+    goal = count() + more
+    async with asyncio.timeout(15):
+        while count() < goal:
+            await asyncio.sleep(0.02)
+
+
+async def test_what_is_being_sent_when_the_process_ends_is_put_on_record(context: ProcessContext) -> None:
+    world = World(database=context.database, events=context.events)
+    reviewer = await world.reviewer()
+    address = context.endpoints.sandbox
+    async with SandboxControl(address=address) as control, acting(context), CustomerClient(address=address) as client:
+        ana = await client.create(name="Ana")
+        await client.write(account="sandbox", user_id=ana.user_id, text="hello")
+        await until(context, "SELECT 1 FROM messages WHERE text = 'hello'")
+        (conversation,) = await world.execute("UPDATE conversations SET disclosed_at = now() RETURNING id")
+        sealed = await world.batches.seal(conversation["id"])
+        assert isinstance(sealed, Sealed)
+        await control.force(FaultKind.SLOW_ANSWER, method="account.send", seconds=1.2)
+        await world.approve(sealed.batch.id, reviewer, "Good morning.", "What is it?")
+        await until(context, "SELECT 1 FROM outbox WHERE state = 'sending'")
+        async with asyncio.timeout(15):
+            while "Good morning." not in await chat(client, ana.user_id):
+                await asyncio.sleep(0.02)
+
+    assert [row["state"] for row in await world.outbox_rows(sealed.batch.id)] == ["sent", "queued"]
+    assert [row["text"] for row in await rows(context, "SELECT text FROM messages WHERE author = 'desk'")] == [
+        "Good morning."
+    ]
+
+
+async def chat(client: CustomerClient, user_id: int) -> list[str]:
+    return [message.text for message in await client.history(account="sandbox", user_id=user_id, after_id=0, limit=100)]
+
+
+async def test_the_account_is_given_back_though_the_end_is_asked_for_again(
+    context: ProcessContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    releasing, goes_on = asyncio.Event(), asyncio.Event()
+    release = context.ownerships.release
+
+    async def slowly(ownership: Ownership) -> None:
+        releasing.set()
+        await goes_on.wait()
+        await release(ownership)
+
+    monkeypatch.setattr(context.ownerships, "release", slowly)
+    runner = AccountRunner(
+        context=context,
+        make_gateway=lambda: SandboxGateway(account_id="sandbox", address=context.endpoints.sandbox, request_timeout=5),
+    )
+    running = asyncio.create_task(runner.run())
+    await until(context, "SELECT 1 FROM telegram_accounts WHERE holder IS NOT NULL")
+    running.cancel()
+    await releasing.wait()
+    running.cancel()
+    await asyncio.sleep(0)
+    goes_on.set()
+    await asyncio.wait({running})
+    assert running.cancelled()
+    (account,) = await rows(context, "SELECT holder FROM telegram_accounts")
+    assert account["holder"] is None

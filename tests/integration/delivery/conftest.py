@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from nadia.delivery import sender
 from nadia.review import ReviewerRef
 from support.post_office import PostOffice
 from support.reply_fixtures import desk_database, live_events, reviewer, world
@@ -22,5 +23,6 @@ async def network(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[San
 
 
 @pytest.fixture
-def office(world: World, network: SandboxNetwork, reviewer: ReviewerRef) -> PostOffice:
+def office(world: World, network: SandboxNetwork, reviewer: ReviewerRef, monkeypatch: pytest.MonkeyPatch) -> PostOffice:
+    monkeypatch.setattr(sender, "_POLL_SECONDS", 0.05)
     return PostOffice(world=world, network=network, reviewer=reviewer)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from nadia.conversations import TransitionError
+from nadia.conversations import BatchState, Conversation, Sealed, SealPostponed, TransitionError, lock_batch, move
 from nadia.conversations.messages import NotOwnerError
 from nadia.conversations.pauses import Activity
 from nadia.delivery import DeliverySettings, Outbox
@@ -13,8 +13,11 @@ from nadia.postgres import Database
 from nadia.redis import RedisConnection, RedisSource
 from nadia.redis.events import LiveEvents
 from nadia.review import Resolution, ReviewerRef
+from nadia.telegram.gateway import SentMessage
 from nadia.telegram.sandbox.faults import FaultKind
+from nadia.telegram.sandbox.wire import DeskTyping, Written
 from support.eventually import eventually
+from support.gateway_through import Through
 from support.post_office import PostOffice
 from support.reply_world import DISCLOSURE, World
 
@@ -44,7 +47,22 @@ async def test_the_customer_sees_typing_before_each_bubble(office: PostOffice) -
     batch_id = await office.approved(conversation, "one", "two")
     async with office.delivering(sleep=a_moment):
         await office.reaches(batch_id, "sent")
-    await eventually(lambda: office.network.desk_typing_seen(conversation.chat_id) == [True, True])
+    await eventually(
+        lambda: seen_by(office, conversation) == ["typing", "one", "typing", "two"],
+    )
+
+
+def seen_by(office: PostOffice, conversation: Conversation) -> list[str]:
+    """What the desk did in the customer's window, in order."""
+    shown: list[str] = []
+    for event in office.network.seen:
+        if isinstance(event, DeskTyping) and event.chat_id == conversation.chat_id and event.active:
+            shown.append("typing")
+        elif (
+            isinstance(event, Written) and event.message.outgoing and event.message.peer.user_id == conversation.chat_id
+        ):
+            shown.append(event.message.text)
+    return shown
 
 
 async def test_nothing_leaves_before_the_undo_window_is_over(office: PostOffice) -> None:
@@ -53,12 +71,11 @@ async def test_nothing_leaves_before_the_undo_window_is_over(office: PostOffice)
     waiting = await office.approved(waits, "later")
     office.world.desk._outbox = Outbox(undo_seconds=0)
     leaving = await office.approved(leaves, "now")
-    async with office.delivering() as delivery:
+    async with office.delivering():
         await office.reaches(leaving, "sent")
         assert await office.world.state(waiting) == "approved"
         await office.world.desk.undo(waiting, office.reviewer)
         await office.world.execute("UPDATE outbox SET send_after = now()")
-        delivery.wake()
         last = await office.approved(leaves, "again")
         await office.reaches(last, "sent")
     assert await office.received(waits) == []
@@ -105,11 +122,53 @@ async def test_one_chat_in_trouble_holds_up_no_other(office: PostOffice) -> None
         assert await office.world.state(stuck) == "sending"
 
 
-async def test_more_replies_than_may_be_sent_at_once_all_leave(office: PostOffice) -> None:
+async def test_more_replies_than_may_be_sent_at_once_leave_as_many_at_a_time(office: PostOffice) -> None:
     batches = [await office.approved(await office.customer(f"C{number}"), "Yes.") for number in range(9)]
-    async with office.delivering(settings=DeliverySettings(concurrency=2, variance=0)):
+    in_progress: list[int] = []
+    most = 0
+    both = asyncio.Event()
+
+    class Counting(Through):
+        async def send(self, *, chat_id: int, text: str, random_id: int) -> SentMessage:
+            nonlocal most
+            in_progress.append(chat_id)
+            most = max(most, len(in_progress))
+            if len(in_progress) == 2:
+                both.set()
+            await both.wait()
+            try:
+                return await self.real.send(chat_id=chat_id, text=text, random_id=random_id)
+            finally:
+                in_progress.remove(chat_id)
+
+    async with office.delivering(settings=DeliverySettings(concurrency=2, variance=0), wrap=Counting):
         for batch_id in batches:
             await office.reaches(batch_id, "sent")
+    assert most == 2
+
+
+async def test_a_reply_approved_anew_keeps_its_undo_window(office: PostOffice) -> None:
+    conversation = await office.customer()
+    office.world.desk._outbox = Outbox(undo_seconds=0)
+    batch_id = await office.approved(conversation, "Yes.")
+    writing, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def held_up(_: float) -> None:
+        writing.set()
+        await goes_on.wait()
+
+    async with office.delivering(sleep=held_up):
+        await writing.wait()
+        await office.writes(conversation, "no, wait")
+        assert isinstance(await office.world.batches.seal(conversation.id), Sealed)
+        office.world.desk._outbox = Outbox(undo_seconds=600)
+        await office.world.approve(batch_id, office.reviewer, "No.")
+        goes_on.set()
+        other = await office.customer()
+        office.world.desk._outbox = Outbox(undo_seconds=0)
+        await office.reaches(await office.approved(other, "meanwhile"), "sent")
+        assert await office.world.state(batch_id) == "approved"
+    assert await office.received(conversation) == []
 
 
 async def test_a_new_customer_is_told_with_the_first_bubble_that_says_so(office: PostOffice) -> None:
@@ -126,11 +185,10 @@ async def test_nothing_leaves_while_sending_is_paused(office: PostOffice) -> Non
     conversation = await office.customer()
     await office.world.pauses.pause(Activity.SENDING, account_id="sandbox", reason="test", actor="system")
     batch_id = await office.approved(conversation, "Yes.")
-    async with office.delivering() as delivery:
+    async with office.delivering():
         await eventually(lambda: REGISTRY.get_sample_value("nadia_delivery_waiting_replies") == 1)
         assert await office.world.state(batch_id) == "approved"
         await office.world.pauses.resume(Activity.SENDING, account_id="sandbox", actor="system")
-        delivery.wake()
         await office.reaches(batch_id, "sent")
 
 
@@ -149,6 +207,50 @@ async def test_a_pause_holds_between_two_bubbles(office: PostOffice) -> None:
         await eventually(lambda: REGISTRY.get_sample_value("nadia_delivery_waiting_replies") == 2)
     assert await office.received(conversation) == ["one"]
     assert await office.world.state(batch_id) == "sending"
+
+
+async def test_a_customer_who_writes_while_sending_is_paused_brings_the_reply_back(office: PostOffice) -> None:
+    conversation = await office.customer()
+    batch_id = await begun_and_paused(office, conversation)
+    await office.writes(conversation, "no, wait")
+    async with office.delivering():
+        await office.reaches(batch_id, "in_review", within=5)
+    assert await office.received(conversation) == []
+    assert [row["state"] for row in await office.world.outbox_rows(batch_id)] == ["cancelled"]
+
+
+async def test_what_may_have_gone_out_is_looked_up_for_the_desk_while_sending_is_paused(office: PostOffice) -> None:
+    conversation = await office.customer()
+    batch_id = await begun_and_paused(office, conversation)
+    await office.world.execute(
+        "UPDATE outbox SET state = 'sending', attempts = 1, sending_since = now(), after_message_id = 0"
+    )
+    await office.writes(conversation, "no, wait")
+    assert isinstance(await office.world.batches.seal(conversation.id), SealPostponed)
+    async with office.delivering():
+        await office.reaches(batch_id, "in_review", within=5)
+    assert await office.received(conversation) == []
+
+
+async def test_sealing_brings_a_reply_back_of_which_nothing_is_leaving(office: PostOffice) -> None:
+    """Nobody delivers: the account's owner is gone."""
+    conversation = await office.customer()
+    batch_id = await begun_and_paused(office, conversation)
+    await office.writes(conversation, "no, wait")
+    sealed = await office.world.batches.seal(conversation.id)
+    assert isinstance(sealed, Sealed)
+    assert sealed.batch.id == batch_id
+    assert await office.world.state(batch_id) == "in_review"
+    assert [row["state"] for row in await office.world.outbox_rows(batch_id)] == ["cancelled"]
+
+
+async def begun_and_paused(office: PostOffice, conversation: Conversation) -> int:
+    """A reply of which nothing is out yet when sending is paused."""
+    batch_id = await office.approved(conversation, "Yes.")
+    async with office.world.database.transaction() as conn:
+        await move(conn, await lock_batch(conn, batch_id), BatchState.SENDING, actor="system")
+    await office.world.pauses.pause(Activity.SENDING, account_id="sandbox", reason="test", actor="system")
+    return batch_id
 
 
 async def test_a_customer_who_writes_before_sending_brings_the_reply_back(office: PostOffice) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from nadia.conversations import Conversation
+from nadia.conversations.messages import NewMessage
 from nadia.delivery import DeliverySettings
 from nadia.delivery.hold import Hold
 from nadia.delivery.ledger import Ledger
@@ -28,9 +29,11 @@ async def left_in_sending(office: PostOffice, conversation: Conversation, *bubbl
     batch_id = await office.approved(conversation, *bubbles)
     await office.world.execute("UPDATE batches SET state = 'sending' WHERE id = %s", batch_id)
     await office.world.execute(
-        "UPDATE outbox SET state = 'sending', attempts = 1, sending_since = clock_timestamp() - %(ago)s"
+        "UPDATE outbox SET state = 'sending', attempts = 1, sending_since = clock_timestamp() - %(ago)s,"
+        " after_message_id = (SELECT max(telegram_message_id) FROM messages WHERE chat_id = %(chat_id)s)"
         " WHERE batch_id = %(batch_id)s AND position = 0",
         ago=timedelta(seconds=ago),
+        chat_id=conversation.chat_id,
         batch_id=batch_id,
     )
     return batch_id
@@ -81,6 +84,50 @@ async def test_an_older_message_with_the_same_text_is_not_taken_for_it(office: P
     async with office.delivering():
         await office.reaches(batch_id, "sent")
     assert await office.received(conversation) == ["one", "one"]
+
+
+async def test_clocks_that_disagree_do_not_hide_what_was_sent(office: PostOffice) -> None:
+    """PostgreSQL's is an hour ahead of Telegram's."""
+    conversation = await office.customer()
+    batch_id = await left_in_sending(office, conversation, "one", ago=-3_600)
+    await office.network.post_from_phone(conversation.chat_id, "one")
+    async with office.delivering():
+        await office.reaches(batch_id, "sent")
+    assert await office.received(conversation) == ["one"]
+
+
+async def test_an_attempt_remembers_what_the_chat_held_before(office: PostOffice) -> None:
+    conversation = await office.customer()
+    batch_id = await office.approved(conversation, "one", "two")
+    (before,) = await office.world.execute("SELECT max(telegram_message_id) AS newest FROM messages")
+    async with office.delivering():
+        await office.reaches(batch_id, "sent")
+    first, second = await office.world.outbox_rows(batch_id)
+    assert first["after_message_id"] == before["newest"]
+    assert second["after_message_id"] == first["telegram_message_id"]
+
+
+async def test_our_own_message_on_record_as_written_by_hand_becomes_the_desks(office: PostOffice) -> None:
+    conversation = await office.customer()
+    batch_id = await left_in_sending(office, conversation, "one")
+    number = await office.network.post_from_phone(conversation.chat_id, "one")
+    by_hand = NewMessage(
+        telegram_message_id=number,
+        direction="out",
+        author="phone",
+        kind="text",
+        text="one",
+        reply_to=None,
+        sent_at=datetime.now(UTC),
+    )
+    token = office.world.ownership.fencing_token
+    await office.world.messages.record(conversation, by_hand, fencing_token=token)
+    async with office.delivering():
+        await office.reaches(batch_id, "sent")
+    assert await office.received(conversation) == ["one"]
+    assert await office.world.replies(conversation) == ["one"]
+    (row,) = await office.world.execute("SELECT author, batch_id FROM messages WHERE direction = 'out'")
+    assert row == {"author": "desk", "batch_id": batch_id}
 
 
 async def test_two_messages_that_it_could_be_are_left_to_a_person(office: PostOffice) -> None:
@@ -171,11 +218,10 @@ async def test_a_message_that_telegram_has_and_nobody_finds_is_left_to_a_person(
         async def send(self, *, chat_id: int, text: str, random_id: int) -> SentMessage:
             raise RandomIdDuplicateError("this message was accepted before")
 
-    async with office.delivering(wrap=Knows) as delivery:
+    async with office.delivering(wrap=Knows):
         await until(lambda: is_postponed(office, batch_id), what="the first attempt")
         assert await office.world.state(batch_id) == "sending"
         await office.world.execute("UPDATE outbox SET send_after = now(), sending_since = now() - interval '6 minutes'")
-        delivery.wake()
         await until(lambda: has_attempts(office, batch_id, 2), what="the second attempt")
         await office.reaches(batch_id, "parked")
 

@@ -1,6 +1,8 @@
 """What Telegram and the network do to a reply, and that it arrives once all the same, or a person is asked."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import psycopg
 import pytest
@@ -12,9 +14,11 @@ from nadia.delivery import DeliverySettings
 from nadia.embedded import EmbeddedServers, Role
 from nadia.errors import UnavailableError
 from nadia.metrics import REGISTRY
-from nadia.telegram.errors import AccountRevokedError
-from nadia.telegram.gateway import SentMessage
+from nadia.postgres import Connection, Database
+from nadia.telegram.errors import AccountRevokedError, GatewayDisconnectedError, SendRefusedError, SendUncertainError
+from nadia.telegram.gateway import IncomingMessage, SentMessage
 from nadia.telegram.sandbox.faults import FaultKind, FaultPlan
+from nadia.telegram.sandbox.gateway import SandboxGateway
 from support.eventually import eventually
 from support.gateway_through import Through
 from support.post_office import PostOffice, until
@@ -66,10 +70,9 @@ async def test_a_flood_wait_holds_the_whole_account_and_blocks_nothing(office: P
     waits, other = await office.customer(), await office.customer()
     await office.network.control.force(FaultKind.FLOOD_WAIT, seconds=2)
     first = await office.approved(waits, "one")
-    async with office.delivering() as delivery:
+    async with office.delivering():
         await until(lambda: is_postponed(office, first), what="a postponed bubble")
         second = await office.approved(other, "two")
-        delivery.wake()
         (row,) = await office.world.outbox_rows(first)
         assert (row["state"], row["sending_since"]) == ("queued", None)
         assert "wait 2 s" in row["last_error"]
@@ -88,7 +91,7 @@ async def test_a_limited_account_stops_sending_and_someone_is_told(office: PostO
     conversation = await office.customer()
     await office.network.control.force(FaultKind.PEER_FLOOD)
     batch_id = await office.approved(conversation, "one")
-    async with office.delivering() as delivery:
+    async with office.delivering():
         await until(lambda: is_paused(office), what="the pause")
         (pause,) = await office.world.pauses.list()
         assert (pause.telegram_account_id, pause.paused_by) == ("sandbox", "system")
@@ -97,7 +100,6 @@ async def test_a_limited_account_stops_sending_and_someone_is_told(office: PostO
         assert await office.received(conversation) == []
         await office.world.pauses.resume(Activity.SENDING, account_id="sandbox", actor="system")
         await office.world.execute("UPDATE outbox SET send_after = now()")
-        delivery.wake()
         await office.reaches(batch_id, "sent")
     assert await office.received(conversation) == ["one"]
 
@@ -153,6 +155,109 @@ async def test_a_refusal_after_a_lost_answer_asks_the_history_first(office: Post
     async with office.delivering(wrap=ForgetfulAndRefusing):
         await office.reaches(batch_id, "sent")
     assert await office.received(conversation) == ["one"]
+
+
+class RefusesTheSecond(Through):
+    """The first answer is lost, and what was sent is not in the history; whatever comes after it is refused."""
+
+    def __init__(self, real: SandboxGateway) -> None:
+        super().__init__(real)
+        self.sends = 0
+
+    async def send(self, *, chat_id: int, text: str, random_id: int) -> SentMessage:
+        self.sends += 1
+        if self.sends == 1:
+            raise SendUncertainError("no answer came")
+        raise SendRefusedError("USER_IS_BLOCKED")
+
+
+async def test_a_refusal_after_a_lost_answer_says_that_it_may_have_been_sent(office: PostOffice) -> None:
+    conversation = await office.customer()
+    batch_id = await office.approved(conversation, "one")
+    async with office.delivering(wrap=RefusesTheSecond):
+        await office.reaches(batch_id, "parked")
+    reason = (await office.world.desk.item(batch_id)).item.parked_reason or ""
+    assert "may have been sent already" in reason
+    assert "USER_IS_BLOCKED" in reason
+
+
+async def test_a_refusal_is_not_settled_while_the_history_cannot_be_read(office: PostOffice) -> None:
+    conversation = await office.customer()
+    batch_id = await office.approved(conversation, "one")
+    legible = asyncio.Event()
+    looked = asyncio.Event()
+
+    class LinkLost(RefusesTheSecond):
+        async def history(
+            self, *, chat_id: int, after_id: int | None = None, before_id: int | None = None, limit: int = 100
+        ) -> list[IncomingMessage]:
+            if not legible.is_set():
+                looked.set()
+                raise GatewayDisconnectedError("the link is down")
+            return await self.real.history(chat_id=chat_id, after_id=after_id, before_id=before_id, limit=limit)
+
+    async with office.delivering(wrap=LinkLost):
+        await looked.wait()
+        await until(lambda: has_error(office, batch_id, "the link is down"), what="the postponed bubble")
+        assert await office.world.state(batch_id) == "sending"
+        await office.network.post_from_phone(conversation.chat_id, "one")  # the first attempt had gone through
+        legible.set()
+        await office.reaches(batch_id, "sent")
+    assert await office.received(conversation) == ["one"]
+
+
+async def has_error(office: PostOffice, batch_id: int, words: str) -> bool:
+    return words in ((await office.world.outbox_rows(batch_id))[0]["last_error"] or "")
+
+
+async def test_a_commit_whose_answer_was_lost_is_counted_and_told_once(
+    office: PostOffice, database: ClonedDatabase
+) -> None:
+    conversation = await office.customer()
+    batch_id = await office.approved(conversation, "one")
+    lossy = LosesOneCommit(dsn=database.app_dsn)
+    await lossy.open()
+    before = counted()
+    position = await office.world.events.latest_id()
+
+    class LossyAfterSending(Through):
+        async def send(self, *, chat_id: int, text: str, random_id: int) -> SentMessage:
+            sent = await self.real.send(chat_id=chat_id, text=text, random_id=random_id)
+            lossy.armed = True
+            return sent
+
+    async with office.connected() as gateway:
+        running = asyncio.create_task(office.delivery(LossyAfterSending(gateway), database=lossy).run())
+        await office.reaches(batch_id, "sent")
+        await eventually(lambda: counted() == before + 1)
+        await until(lambda: is_told(office, position), what="the event")
+        running.cancel()
+        await asyncio.wait({running})
+    await lossy.close()
+    assert not lossy.armed
+    assert await office.world.replies(conversation) == ["one"]
+
+
+class LosesOneCommit(Database):
+    """A database whose answer to one commit is lost, when armed."""
+
+    armed = False
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        async with super().transaction() as conn:
+            yield conn
+        if self.armed:
+            self.armed = False
+            raise UnavailableError("the answer to a commit was lost")
+
+
+def counted() -> float:
+    return REGISTRY.get_sample_value("nadia_delivery_bubbles_sent_total") or 0
+
+
+async def is_told(office: PostOffice, position: str) -> bool:
+    return "reply.sent" in [event.kind for event in await office.world.events.after(position)]
 
 
 async def test_postgresql_away_between_sending_and_recording_is_waited_for(

@@ -33,7 +33,9 @@ async def test_a_claim_that_ran_out_is_free_for_another(world: World, reviewer: 
     petra = await world.reviewer("Petra")
     await world.desk.claim(batch_id, petra)
     with pytest.raises(ClaimedByOtherError, match="Petra"):
-        await world.desk.approve(batch_id, reviewer, bubbles=["Hi"], seen_revision=1)
+        await world.desk.approve(
+            batch_id, reviewer, bubbles=["Hi"], seen_revision=1, seen_draft=await world.draft_of(batch_id)
+        )
 
 
 async def test_claiming_again_prolongs_without_another_audit_row(world: World, reviewer: ReviewerRef) -> None:

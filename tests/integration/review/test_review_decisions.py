@@ -18,7 +18,9 @@ from support.reply_world import DISCLOSURE, World
 async def test_what_was_approved_is_in_the_outbox_to_the_letter(world: World, reviewer: ReviewerRef) -> None:
     batch_id = await world.drafted(await world.customer())
     bubbles = ["  Four euros.\n\nto Malta  ", "👩‍👩‍👧 \u202eabc"]
-    approval = await world.desk.approve(batch_id, reviewer, bubbles=bubbles, seen_revision=1)
+    approval = await world.desk.approve(
+        batch_id, reviewer, bubbles=bubbles, seen_revision=1, seen_draft=await world.draft_of(batch_id)
+    )
     rows = await world.outbox_rows(batch_id)
     assert [row["text"] for row in rows] == bubbles
     assert [row["position"] for row in rows] == [0, 1]
@@ -38,15 +40,43 @@ async def test_an_unchanged_draft_is_not_counted_as_edited(world: World, reviewe
 
     before = approved("no"), approved("yes")
     batch_id = await world.drafted(await world.customer(), bubbles=["Four euros."])
-    await world.desk.approve(batch_id, reviewer, bubbles=["Four euros."], seen_revision=1)
+    await world.desk.approve(
+        batch_id, reviewer, bubbles=["Four euros."], seen_revision=1, seen_draft=await world.draft_of(batch_id)
+    )
     assert (approved("no"), approved("yes")) == (before[0] + 1, before[1])
     assert not (await world.desk.item(batch_id)).decisions[0].edited
 
 
+async def test_a_draft_under_the_disclosure_is_not_counted_as_edited(world: World, reviewer: ReviewerRef) -> None:
+    for drafted, approved, edited in [
+        (["Four euros."], [DISCLOSURE, "Four euros."], False),
+        ([DISCLOSURE, "Four euros."], [DISCLOSURE, "Four euros."], False),
+        (["Four euros."], [DISCLOSURE, "Five euros."], True),
+    ]:
+        batch_id = await world.drafted(await world.customer(told=False), bubbles=drafted)
+        await world.approve(batch_id, reviewer, *approved)
+        assert (await world.desk.item(batch_id)).decisions[0].edited is edited
+
+
+async def test_a_draft_that_nobody_looked_at_is_not_approved(world: World, reviewer: ReviewerRef) -> None:
+    batch_id = await world.drafted(await world.customer())
+    seen = await world.draft_of(batch_id)
+    await world.desk.redraft(batch_id, reviewer)
+    await world.add_draft(batch_id, ["Five euros."])
+    for stale in (seen, None):
+        with pytest.raises(StaleError, match="new draft"):
+            await world.desk.approve(
+                batch_id, reviewer, bubbles=["Five euros."], seen_revision=1, seen_draft=stale, confirm_newer=True
+            )
+    assert await world.outbox_rows(batch_id) == []
+    await world.approve(batch_id, reviewer, "Five euros.")
+
+
 async def test_approving_twice_sends_once(world: World, reviewer: ReviewerRef) -> None:
     batch_id = await world.drafted(await world.customer())
+    seen = await world.draft_of(batch_id)
     results = await asyncio.gather(
-        *(world.desk.approve(batch_id, reviewer, bubbles=["Yes."], seen_revision=1) for _ in range(5)),
+        *(world.desk.approve(batch_id, reviewer, bubbles=["Yes."], seen_revision=1, seen_draft=seen) for _ in range(5)),
         return_exceptions=True,
     )
     assert sum(isinstance(result, TransitionError) for result in results) == 4
@@ -58,8 +88,12 @@ async def test_of_two_reviewers_at_once_one_approves(world: World, reviewer: Rev
     batch_id = await world.drafted(await world.customer())
     petra = await world.reviewer("Petra")
     results = await asyncio.gather(
-        world.desk.approve(batch_id, reviewer, bubbles=["from Jonas"], seen_revision=1),
-        world.desk.approve(batch_id, petra, bubbles=["from Petra"], seen_revision=1),
+        world.desk.approve(
+            batch_id, reviewer, bubbles=["from Jonas"], seen_revision=1, seen_draft=await world.draft_of(batch_id)
+        ),
+        world.desk.approve(
+            batch_id, petra, bubbles=["from Petra"], seen_revision=1, seen_draft=await world.draft_of(batch_id)
+        ),
         return_exceptions=True,
     )
     assert sum(isinstance(result, TransitionError) for result in results) == 1
@@ -71,7 +105,9 @@ async def test_a_live_claim_keeps_others_from_deciding(world: World, reviewer: R
     await world.desk.claim(batch_id, reviewer)
     petra = await world.reviewer("Petra")
     with pytest.raises(ClaimedByOtherError):
-        await world.desk.approve(batch_id, petra, bubbles=["Yes."], seen_revision=1)
+        await world.desk.approve(
+            batch_id, petra, bubbles=["Yes."], seen_revision=1, seen_draft=await world.draft_of(batch_id)
+        )
     with pytest.raises(ClaimedByOtherError):
         await world.desk.reject(batch_id, petra, seen_revision=1, reason="no")
     with pytest.raises(ClaimedByOtherError):
@@ -83,7 +119,9 @@ async def test_a_live_claim_keeps_others_from_deciding(world: World, reviewer: R
 
 async def test_a_reply_can_be_written_without_a_draft(world: World, reviewer: ReviewerRef) -> None:
     batch_id = await world.sealed(await world.customer())
-    await world.desk.approve(batch_id, reviewer, bubbles=["By hand."], seen_revision=1)
+    await world.desk.approve(
+        batch_id, reviewer, bubbles=["By hand."], seen_revision=1, seen_draft=await world.draft_of(batch_id)
+    )
     assert [state for _, state in await world.audit(batch_id)] == ["sealed", "in_review", "approved"]
     assert not (await world.desk.item(batch_id)).decisions[0].edited
 
@@ -93,7 +131,14 @@ async def test_a_message_since_the_page_was_loaded_refuses_the_approval(world: W
     batch_id = await world.drafted(conversation)
     await world.says(conversation, "Stop, forget it")
     with pytest.raises(StaleError) as refusal:
-        await world.desk.approve(batch_id, reviewer, bubbles=["Yes."], seen_revision=1, confirm_newer=True)
+        await world.desk.approve(
+            batch_id,
+            reviewer,
+            bubbles=["Yes."],
+            seen_revision=1,
+            seen_draft=await world.draft_of(batch_id),
+            confirm_newer=True,
+        )
     assert refusal.value.conversation_revision == 2
     assert await world.state(batch_id) == "drafted"
     with pytest.raises(StaleError):
@@ -105,8 +150,17 @@ async def test_a_draft_older_than_the_conversation_needs_a_confirmation(world: W
     batch_id = await world.drafted(conversation)
     await world.says(conversation, "To Malta, I mean")
     with pytest.raises(StaleError, match="since the draft was made"):
-        await world.desk.approve(batch_id, reviewer, bubbles=["Yes."], seen_revision=2)
-    await world.desk.approve(batch_id, reviewer, bubbles=["Yes."], seen_revision=2, confirm_newer=True)
+        await world.desk.approve(
+            batch_id, reviewer, bubbles=["Yes."], seen_revision=2, seen_draft=await world.draft_of(batch_id)
+        )
+    await world.desk.approve(
+        batch_id,
+        reviewer,
+        bubbles=["Yes."],
+        seen_revision=2,
+        seen_draft=await world.draft_of(batch_id),
+        confirm_newer=True,
+    )
     assert (await world.desk.item(batch_id)).decisions[0].despite_newer
 
 
@@ -120,7 +174,9 @@ async def test_an_edit_or_a_deletion_makes_a_draft_stale_as_well(world: World, r
         fencing_token=world.ownership.fencing_token,
     )
     with pytest.raises(StaleError):
-        await world.desk.approve(batch_id, reviewer, bubbles=["Yes."], seen_revision=1)
+        await world.desk.approve(
+            batch_id, reviewer, bubbles=["Yes."], seen_revision=1, seen_draft=await world.draft_of(batch_id)
+        )
 
 
 async def test_an_approval_answers_the_loose_messages_that_were_seen(world: World, reviewer: ReviewerRef) -> None:
@@ -138,11 +194,21 @@ async def test_the_first_reply_must_open_with_the_disclosure(world: World, revie
     conversation = await world.customer(told=False)
     batch_id = await world.drafted(conversation)
     with pytest.raises(InvalidInputError) as refusal:
-        await world.desk.approve(batch_id, reviewer, bubbles=["Yes."], seen_revision=1)
+        await world.desk.approve(
+            batch_id, reviewer, bubbles=["Yes."], seen_revision=1, seen_draft=await world.draft_of(batch_id)
+        )
     assert refusal.value.field == "bubbles[0]"
     with pytest.raises(InvalidInputError):
-        await world.desk.approve(batch_id, reviewer, bubbles=[DISCLOSURE + "!", "Yes."], seen_revision=1)
-    await world.desk.approve(batch_id, reviewer, bubbles=[DISCLOSURE, "Yes."], seen_revision=1)
+        await world.desk.approve(
+            batch_id,
+            reviewer,
+            bubbles=[DISCLOSURE + "!", "Yes."],
+            seen_revision=1,
+            seen_draft=await world.draft_of(batch_id),
+        )
+    await world.desk.approve(
+        batch_id, reviewer, bubbles=[DISCLOSURE, "Yes."], seen_revision=1, seen_draft=await world.draft_of(batch_id)
+    )
     assert [row["discloses"] for row in await world.outbox_rows(batch_id)] == [True, False]
     assert (await world.desk.item(batch_id)).disclosure is None
 
@@ -175,7 +241,9 @@ async def test_a_bubble_that_cannot_be_sent_is_refused_by_its_name(
 ) -> None:
     batch_id = await world.drafted(await world.customer())
     with pytest.raises(InvalidInputError, match=problem) as refusal:
-        await world.desk.approve(batch_id, reviewer, bubbles=bubbles, seen_revision=1)
+        await world.desk.approve(
+            batch_id, reviewer, bubbles=bubbles, seen_revision=1, seen_draft=await world.draft_of(batch_id)
+        )
     assert refusal.value.field == field
     assert refusal.value.hint
     assert await world.state(batch_id) == "drafted"
@@ -183,7 +251,7 @@ async def test_a_bubble_that_cannot_be_sent_is_refused_by_its_name(
 
 async def test_deciding_about_what_is_not_there_is_not_found(world: World, reviewer: ReviewerRef) -> None:
     with pytest.raises(NotFoundError):
-        await world.desk.approve(99, reviewer, bubbles=["Yes."], seen_revision=1)
+        await world.desk.approve(99, reviewer, bubbles=["Yes."], seen_revision=1, seen_draft=None)
     with pytest.raises(NotFoundError):
         await world.desk.undo(99, reviewer)
     with pytest.raises(NotFoundError):
@@ -240,7 +308,7 @@ async def test_intake_and_approval_never_pass_each_other(world: World, reviewer:
     conversation = await world.customer()
     for head_start in range(0, 40, 2):
         batch_id = await world.drafted(conversation)
-        seen = await world.revision(conversation)
+        seen, draft = await world.revision(conversation), await world.draft_of(batch_id)
 
         async def write(turns: int = head_start) -> None:
             for _ in range(turns):
@@ -248,7 +316,7 @@ async def test_intake_and_approval_never_pass_each_other(world: World, reviewer:
             await world.says(conversation, "wait!")
 
         approval, _ = await asyncio.gather(
-            world.desk.approve(batch_id, reviewer, bubbles=["Yes."], seen_revision=seen),
+            world.desk.approve(batch_id, reviewer, bubbles=["Yes."], seen_revision=seen, seen_draft=draft),
             write(),
             return_exceptions=True,
         )

@@ -85,7 +85,8 @@ async def test_a_parked_item_resumes_where_it_was(world: World, reviewer: Review
 async def test_a_parked_batch_without_a_draft_asks_for_one_again(world: World, reviewer: ReviewerRef) -> None:
     batch_id = await world.sealed(await world.customer())
     await world.execute("UPDATE batches SET drafting_attempts = 5")
-    await world.batches.park(batch_id, reason="drafting it failed repeatedly")
+    async with world.database.transaction() as conn:
+        await park(conn, await lock_batch(conn, batch_id), reason="drafting it failed repeatedly", actor="system")
     await world.desk.unpark(batch_id, reviewer, resolution=Resolution.RESUME)
     (row,) = await world.execute("SELECT state, drafting_attempts FROM batches")
     assert row == {"state": "sealed", "drafting_attempts": 0}

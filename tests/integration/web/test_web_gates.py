@@ -1,12 +1,16 @@
 """What never reaches a handler: other hosts, other sites, too much, no text."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from starlette.types import Message, Scope
 
 from nadia.accounts import Account, AccountService, Role
+from nadia.web.bodies import BodyGate
 from support.account_fixtures import PASSWORD
 from support.web_fixtures import ORIGIN, Visitor, token_of
 
@@ -30,6 +34,12 @@ async def test_requests_for_this_machine_are_answered(visitor: Visitor, host: st
 async def test_probes_may_use_any_host(visitor: Visitor) -> None:
     for path in ("/livez", "/readyz"):
         assert (await visitor().get(path, headers={"Host": "10.1.2.3:8420"})).text == "ok"
+
+
+async def test_probes_may_ask_for_the_head_only(visitor: Visitor) -> None:
+    for path in ("/livez", "/readyz"):
+        answer = await visitor().head(path)
+        assert (answer.status_code, answer.content) == (200, b"")
 
 
 async def test_every_answer_tells_browsers_to_be_strict(visitor: Visitor) -> None:
@@ -93,6 +103,17 @@ async def test_a_bearer_token_needs_no_page(visitor: Visitor, accounts: AccountS
     assert answer.json() == {"length": 2}
 
 
+@pytest.mark.parametrize("authorization", ["Bearer x", "bearer nadia_wrong"])
+async def test_a_bearer_header_does_not_open_the_way_to_the_cookie(
+    as_reviewer: httpx.AsyncClient, authorization: str
+) -> None:
+    headers = {"Authorization": authorization, "X-CSRF-Token": ""}
+    for more in ({}, {"Sec-Fetch-Site": "cross-site"}):
+        answer = await as_reviewer.delete("/api/v1/session", headers={**headers, **more})
+        assert answer.status_code == 403
+    assert (await as_reviewer.get("/api/v1/me")).status_code == 200
+
+
 async def test_a_wrong_bearer_token_is_not_saved_by_a_good_cookie(as_reviewer: httpx.AsyncClient) -> None:
     answer = await as_reviewer.get("/api/v1/me", headers={"Authorization": "Bearer nadia_wrong"})
     assert answer.status_code == 401
@@ -105,6 +126,35 @@ async def test_a_body_of_256_kb_is_taken_and_a_larger_one_is_not(as_reviewer: ht
     answer = await as_reviewer.post("/api/v1/echo", content=fitting + b" ", headers=headers)
     assert answer.status_code == 413
     assert error_of(answer)["code"] == "request_too_large"
+
+
+async def test_a_body_that_does_not_arrive_in_time_is_given_up_before_anyone_is_asked_who_they_are(
+    app: FastAPI,
+) -> None:
+    async def never() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"127.0.0.1"), (b"content-length", b"100"), (b"content-type", b"application/json")]
+    scope: Scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/v1/session",
+        "raw_path": b"/api/v1/session",
+        "query_string": b"",
+        "headers": headers,
+        "app": app,
+    }
+    async with asyncio.timeout(10):
+        await BodyGate(app, most_seconds=0.05)(scope, never, send)
+    assert sent[0]["status"] == 408
+    assert (b"connection", b"close") in sent[0]["headers"]
+    assert json.loads(sent[1]["body"])["error"]["code"] == "request_timed_out"
 
 
 async def test_a_body_that_does_not_say_its_size_is_stopped_at_the_limit(as_reviewer: httpx.AsyncClient) -> None:

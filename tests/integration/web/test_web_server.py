@@ -11,12 +11,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from nadia.accounts import Account, AccountService
+from nadia.accounts import Account, AccountService, Role
 from nadia.errors import ConfigurationError
 from nadia.settings.web import WebSettings
 from nadia.web.app import create_app
-from nadia.web.identity import Viewer
-from nadia.web.server import PortInUseError, WebServer
+from nadia.web.identity import Reviewer, Viewer
+from nadia.web.server import MOST_CONNECTIONS, PortInUseError, WebServer
 from nadia.web.sse import ServerEvent, event_stream
 from support.account_fixtures import PASSWORD, SECRET_KEY
 from support.web_fixtures import always_ready
@@ -43,7 +43,19 @@ class Source:
         async def live(request: Request, _: Viewer) -> StreamingResponse:
             return event_stream(request, self.events(), heartbeat_seconds=heartbeat_seconds)
 
+        @router.get("/api/v1/busy")
+        async def busy(request: Request, _: Reviewer) -> StreamingResponse:
+            return event_stream(request, self.never_silent(), heartbeat_seconds=0.3)
+
         return router
+
+    async def never_silent(self) -> AsyncIterator[ServerEvent]:
+        try:
+            while True:
+                yield ServerEvent("batch.changed", {})
+                await asyncio.sleep(0.05)
+        finally:
+            self.closed.set()
 
 
 @pytest.fixture
@@ -98,6 +110,17 @@ async def test_a_port_in_use_is_named_with_the_remedy(accounts: AccountService) 
     assert "NADIA_WEB_PORT" in str(problem.value.hint)
 
 
+async def test_connections_are_bounded(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert server._server is not None
+    assert server._server.config.limit_concurrency == MOST_CONNECTIONS
+    monkeypatch.setattr(server._server.config, "limit_concurrency", 3)
+    idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(3)]
+    async with httpx.AsyncClient(base_url=server.url) as client:
+        assert (await client.get("/livez")).status_code == 503
+    for _, writer in idle:
+        writer.close()
+
+
 async def test_an_address_that_is_not_ours_is_named(accounts: AccountService) -> None:
     settings = WebSettings(host="203.0.113.77", port=0, secret_key=SECRET_KEY)
     app = create_app(settings=settings, accounts=accounts, secret_key=SECRET_KEY, ready=always_ready)
@@ -138,6 +161,33 @@ async def test_a_revoked_session_loses_its_stream(
         async with asyncio.timeout(10):
             assert [line async for line in lines if line and not line.startswith(":")] == []
     assert source.closed.is_set()
+
+
+@pytest.mark.parametrize("how", ["session revoked", "account disabled", "role lost"])
+async def test_a_stream_that_is_never_silent_ends_as_well(
+    browser: httpx.AsyncClient, accounts: AccountService, reviewer: Account, source: Source, how: str
+) -> None:
+    async with browser.stream("GET", "/api/v1/busy") as stream:
+        lines = stream.aiter_lines()
+        await next_line(lines, "event:")
+        if how == "session revoked":
+            await accounts.sessions.revoke_all(reviewer, actor="system")
+        elif how == "account disabled":
+            await accounts.disable(reviewer, actor="system")
+        else:
+            await accounts.change_role(reviewer, Role.VIEWER, actor="system")
+        async with asyncio.timeout(10):
+            async for _ in lines:
+                pass
+    assert source.closed.is_set()
+
+
+async def test_a_busy_stream_goes_on_while_its_reader_is_welcome(browser: httpx.AsyncClient) -> None:
+    async with browser.stream("GET", "/api/v1/busy") as stream:
+        lines = stream.aiter_lines()
+        for _ in range(3):
+            assert await next_line(lines, ":") == ": still here"
+            assert await next_line(lines, "event:") == "event: batch.changed"
 
 
 async def test_stopping_ends_open_streams_in_good_order(

@@ -7,9 +7,10 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from nadia.accounts import Account, AccountService, Role
+from nadia.postgres import Database
 from nadia.settings.web import WebSettings
 from nadia.web.app import create_app
-from support.account_fixtures import PASSWORD, SECRET_KEY, ManualClock
+from support.account_fixtures import PASSWORD, SECRET_KEY, ManualClock, audit_actions
 from support.web_fixtures import Visitor, always_ready, logged_in, token_of
 
 HTML = {"Accept": "text/html"}
@@ -136,6 +137,11 @@ async def test_a_token_cannot_change_who_someone_is(visitor: Visitor, accounts: 
         ("PUT", "/api/v1/me/password", {"new_password": "eleven silent harbours"}),
         ("POST", "/api/v1/me/tokens", {"name": "another", "role": "admin"}),
         ("POST", "/api/v1/me/second-factor", {"password": ""}),
+        ("POST", "/api/v1/accounts", {"name": "eve", "role": "admin"}),
+        ("PATCH", f"/api/v1/accounts/{admin.id}", {"role": "admin"}),
+        ("POST", f"/api/v1/accounts/{admin.id}/reset", None),
+        ("DELETE", f"/api/v1/accounts/{admin.id}/second-factor", None),
+        ("DELETE", f"/api/v1/accounts/{admin.id}/sessions", None),
     ):
         answer = await client.request(method, path, json=body)
         assert answer.status_code == 403, path
@@ -163,6 +169,17 @@ async def test_changing_an_account_says_what_is_wrong(as_admin: httpx.AsyncClien
     last = await as_admin.patch(path, json={"active": False})
     assert (last.status_code, last.json()["error"]["code"]) == (409, "conflict")
     assert (await as_admin.patch("/api/v1/accounts/999", json={"active": True})).status_code == 404
+
+
+async def test_a_change_that_is_refused_in_part_changes_nothing(
+    as_admin: httpx.AsyncClient, admin: Account, reviewer: Account, account_database: Database
+) -> None:
+    refused = await as_admin.patch(f"/api/v1/accounts/{admin.id}", json={"role": "admin", "active": False})
+    assert refused.status_code == 409
+    assert "account.role_changed" not in await audit_actions(account_database)
+    both = await as_admin.patch(f"/api/v1/accounts/{reviewer.id}", json={"role": "viewer", "active": False})
+    assert (both.json()["role"], both.json()["active"]) == ("viewer", False)
+    assert (await audit_actions(account_database))[-2:] == ["account.role_changed", "account.disabled"]
 
 
 async def test_pages_show_markup_in_names_as_text(as_admin: httpx.AsyncClient) -> None:
@@ -203,6 +220,25 @@ async def test_metrics_are_for_this_machine_and_for_tokens(
     assert (await visitor(X_Forwarded_For="203.0.113.9").get("/metrics")).status_code == 401
     token = await token_of(accounts, reviewer, Role.VIEWER)
     assert (await visitor(address="203.0.113.9", Authorization=f"Bearer {token}").get("/metrics")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "header", ["Via", "Forwarded", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-For", "X-Real-IP"]
+)
+async def test_whatever_a_proxy_adds_says_that_somebody_else_asks(visitor: Visitor, header: str) -> None:
+    assert (await visitor().get("/metrics", headers={header: "x"})).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [WebSettings(public_url="http://nadia.example.org"), WebSettings(trusted_proxies=("10.0.0.7",))],
+    ids=["public_url", "trusted_proxies"],
+)
+async def test_behind_a_proxy_nobody_is_local(accounts: AccountService, settings: WebSettings) -> None:
+    app = create_app(settings=settings, accounts=accounts, secret_key=SECRET_KEY, ready=always_ready)
+    transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 50000))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8420") as client:
+        assert (await client.get("/metrics")).status_code == 401
 
 
 async def test_requests_are_counted_from_zero(visitor: Visitor) -> None:

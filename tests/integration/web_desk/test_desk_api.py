@@ -9,10 +9,10 @@ from support.desk_app import DISCLOSURE, DeskHouse
 from support.desk_fixtures import As
 
 API = "/api/v1/desk"
-CHANGES = [
+CHANGES: list[tuple[str, dict[str, object] | None]] = [
     ("claim", None),
     ("release", None),
-    ("approve", {"bubbles": ["x"], "seen_revision": 1}),
+    ("approve", {"bubbles": ["x"], "seen_revision": 1, "seen_draft": None}),
     ("undo", None),
     ("reject", {"reason": "spam", "seen_revision": 1}),
     ("redraft", {}),
@@ -29,9 +29,13 @@ def error_of(answer: httpx.Response) -> tuple[int, str, str | None]:
 async def approve(
     client: httpx.AsyncClient, batch_id: int, *bubbles: str, revision: int | None = None, **more: object
 ) -> httpx.Response:
-    if revision is None:
-        revision = (await client.get(f"{API}/items/{batch_id}")).json()["conversation_revision"]
-    body = {"bubbles": list(bubbles), "seen_revision": revision} | more
+    detail = (await client.get(f"{API}/items/{batch_id}")).json()
+    body: dict[str, object] = {
+        "bubbles": list(bubbles),
+        "seen_revision": detail["conversation_revision"] if revision is None else revision,
+        "seen_draft": detail["draft"]["id"] if detail["draft"] else None,
+    }
+    body |= more
     return await client.post(f"{API}/items/{batch_id}/approve", json=body)
 
 
@@ -132,16 +136,18 @@ async def test_a_new_customer_is_told_first(house: DeskHouse, ann: httpx.AsyncCl
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({"bubbles": [], "seen_revision": 1}, "bubbles"),
-        ({"bubbles": ["x"] * 11, "seen_revision": 1}, "bubbles"),
-        ({"bubbles": ["x", "y" * 4097], "seen_revision": 1}, "bubbles.1"),
-        ({"bubbles": ["x", "😀" * 2049], "seen_revision": 1}, "bubbles[1]"),
-        ({"bubbles": ["x", "  "], "seen_revision": 1}, "bubbles[1]"),
-        ({"bubbles": ["x"], "seen_revision": -1}, "seen_revision"),
-        ({"bubbles": ["x"], "seen_revision": 2**63}, "seen_revision"),
-        ({"bubbles": ["x"]}, "seen_revision"),
-        ({"bubbles": ["x"], "seen_revision": 1, "approve_all": True}, "approve_all"),
-        ({"bubbles": "x", "seen_revision": 1}, "bubbles"),
+        ({"bubbles": [], "seen_revision": 1, "seen_draft": None}, "bubbles"),
+        ({"bubbles": ["x"] * 11, "seen_revision": 1, "seen_draft": None}, "bubbles"),
+        ({"bubbles": ["x", "y" * 4097], "seen_revision": 1, "seen_draft": None}, "bubbles.1"),
+        ({"bubbles": ["x", "😀" * 2049], "seen_revision": 1, "seen_draft": None}, "bubbles[1]"),
+        ({"bubbles": ["x", "  "], "seen_revision": 1, "seen_draft": None}, "bubbles[1]"),
+        ({"bubbles": ["x"], "seen_revision": -1, "seen_draft": None}, "seen_revision"),
+        ({"bubbles": ["x"], "seen_revision": 2**63, "seen_draft": None}, "seen_revision"),
+        ({"bubbles": ["x"], "seen_draft": None}, "seen_revision"),
+        ({"bubbles": ["x"], "seen_revision": 1}, "seen_draft"),
+        ({"bubbles": ["x"], "seen_revision": 1, "seen_draft": 0}, "seen_draft"),
+        ({"bubbles": ["x"], "seen_revision": 1, "seen_draft": None, "approve_all": True}, "approve_all"),
+        ({"bubbles": "x", "seen_revision": 1, "seen_draft": None}, "bubbles"),
     ],
 )
 async def test_a_bad_reply_is_refused_with_its_field(
@@ -158,7 +164,7 @@ async def test_what_no_database_can_hold_is_refused(house: DeskHouse, ann: httpx
     import json
 
     batch_id = await house.item("Ana", "hello")
-    body = json.dumps({"bubbles": [text], "seen_revision": 1}).encode()
+    body = json.dumps({"bubbles": [text], "seen_revision": 1, "seen_draft": None}).encode()
     headers = {"Content-Type": "application/json"}
     assert (await ann.post(f"{API}/items/{batch_id}/approve", content=body, headers=headers)).status_code == 422
 
@@ -255,3 +261,14 @@ async def test_every_route_says_what_it_does_and_how_it_refuses(ann: httpx.Async
         assert described["summary"], route
         assert described["description"], route
         assert {"401", "403", "404", "409", "413", "422"} <= set(described["responses"]), route
+
+
+async def test_a_draft_that_came_since_is_looked_at_before_approval(house: DeskHouse, ann: httpx.AsyncClient) -> None:
+    batch_id = await house.item("Ana", "hello", draft="Hi")
+    seen = (await ann.get(f"{API}/items/{batch_id}")).json()["draft"]["id"]
+    await ann.post(f"{API}/items/{batch_id}/redraft", json={})
+    await house.drafts(batch_id, "Hi Ana")
+    status, _, _ = error_of(refusal := await approve(ann, batch_id, "Hi Ana", seen_draft=seen))
+    assert (status, refusal.json()["error"]["message"]) == (409, "there is a new draft")
+    assert await house.outbox(batch_id) == []
+    assert (await approve(ann, batch_id, "Hi Ana")).status_code == 200

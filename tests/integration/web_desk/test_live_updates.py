@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 from nadia.embedded import RedisEndpoint
 from nadia.redis.connection import RedisConnection, RedisSource
 from nadia.redis.events import LiveEvents
+from nadia.redis.live_feed import LiveFeed
 from nadia.web.live import follow
 from support.desk_app import DeskHouse
 
@@ -82,6 +84,40 @@ async def test_nobody_listens_without_an_account(stranger: httpx.AsyncClient) ->
     assert (await stranger.get(LIVE)).status_code == 401
 
 
+async def test_150_streams_are_served_and_redis_stays_there_for_others(house: DeskHouse) -> None:
+    tokens = [await house.token(f"watcher{number}") for number in range(8)]
+    async with AsyncExitStack() as everything:
+        limits = httpx.Limits(max_connections=None)
+        client = await everything.enter_async_context(httpx.AsyncClient(base_url=house.url, limits=limits, timeout=60))
+        streams = []
+        for number in range(150):
+            headers = {"Authorization": f"Bearer {tokens[number % 8]}"}
+            answer = await everything.enter_async_context(client.stream("GET", LIVE, headers=headers))
+            assert answer.status_code == 200
+            streams.append(Stream(answer.aiter_lines()))
+        for stream in streams:
+            assert (await stream.next())[0] == "refresh"
+        await house.events.publish("item.claimed", batch=7)
+        heard = [(await stream.next())[1].get("kind") for stream in streams]
+        assert heard == ["item.claimed"] * 150
+        assert await house.events.latest_id()  # raises where the connections' circuit is open
+
+
+async def test_an_account_has_twenty_streams_and_a_closed_one_makes_room(ann: httpx.AsyncClient) -> None:
+    async with AsyncExitStack() as everything:
+        for _ in range(20):
+            answer = await everything.enter_async_context(ann.stream("GET", LIVE))
+            assert answer.status_code == 200
+        refused = await ann.get(LIVE)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "throttled")
+        assert int(refused.headers["retry-after"]) > 0
+    async with asyncio.timeout(DEADLINE):
+        while True:  # the server notices by and by that they were closed
+            async with ann.stream("GET", LIVE) as answer:
+                if answer.status_code == 200:
+                    break
+
+
 async def test_open_streams_end_when_the_server_stops(house: DeskHouse, ann: httpx.AsyncClient) -> None:
     async with ann.stream("GET", LIVE) as answer:
         stream = Stream(answer.aiter_lines())
@@ -98,7 +134,7 @@ async def test_without_redis_pages_are_told_to_refresh_until_it_is_back(
     socket = tmp_path / "redis.sock"
     url = redis_endpoint.url.replace(str(redis_endpoint.socket_path), str(socket))
     connection = RedisConnection(RedisSource(url=url))
-    stream = follow(LiveEvents(redis=connection), None, refresh_seconds=0)
+    stream = follow(LiveFeed(events=LiveEvents(redis=connection), retry_seconds=0), None)
     async with asyncio.timeout(DEADLINE):
         assert [(await anext(stream)).id for _ in range(3)] == [None, None, None]
         socket.symlink_to(redis_endpoint.socket_path)
@@ -108,5 +144,5 @@ async def test_without_redis_pages_are_told_to_refresh_until_it_is_back(
         assert back.name == "refresh"
         await LiveEvents(redis=connection).publish("item.claimed")
         assert (await anext(stream)).data["kind"] == "item.claimed"
-    await stream.aclose()  # type: ignore[attr-defined]  # an async generator
+    await stream.aclose()
     await connection.close()

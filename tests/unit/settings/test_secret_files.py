@@ -17,15 +17,16 @@ def problem_of(**environ: str) -> Problem:
 
 
 def test_a_secret_is_read_from_its_file_to_the_letter(tmp_path: Path) -> None:
-    path = tmp_path / "url"
-    path.write_text("postgresql://u:p 'w' #1@h/d\n")
+    path = tmp_path / "key"
+    key = "a key of 32 characters 'or' #more"
+    path.write_text(f"{key}\n")
 
-    config = Config.from_env({"HOME": "/", "DATABASE_URL_FILE": str(path)}, None)
+    config = Config.from_env({"HOME": "/", "NADIA_WEB_SECRET_KEY_FILE": str(path)}, None)
 
-    assert config.postgres.url is not None
-    assert config.postgres.url.get_secret_value() == "postgresql://u:p 'w' #1@h/d"
-    setting = next(setting for setting in Config.settings() if setting.path == "postgres.url")
-    assert config.origin(setting) == f"file {path} (DATABASE_URL_FILE)"
+    assert config.web.secret_key is not None
+    assert config.web.secret_key.get_secret_value() == key
+    setting = next(setting for setting in Config.settings() if setting.path == "web.secret_key")
+    assert config.origin(setting) == f"file {path} (NADIA_WEB_SECRET_KEY_FILE)"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -45,6 +45,13 @@ def test_a_public_url_is_a_scheme_and_a_host(url: str) -> None:
         WebSettings(public_url=url)
 
 
+@pytest.mark.parametrize("url", ["https://marta:hunter2@x.org", "https://hunter2@x.org", "https://@x.org"])
+def test_a_public_url_holds_no_password_and_is_not_shown(url: str) -> None:
+    with pytest.raises(ValidationError, match="must not hold a user or password") as problem:
+        WebSettings(public_url=url)
+    assert "hunter2" not in str(problem.value)
+
+
 def test_a_short_secret_key_is_refused_without_being_shown() -> None:
     with pytest.raises(ValidationError) as problem:
         WebSettings(secret_key=SecretStr("hunter2hunter2"))

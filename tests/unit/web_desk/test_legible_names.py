@@ -1,10 +1,10 @@
-"""Names that customers chose, as the desk shows them."""
+"""Names that customers chose and texts that they wrote, as the desk shows them."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nadia.web.legible import legible_name
+from nadia.web.legible import legible_name, legible_text
 
 
 @pytest.mark.parametrize("name", ["Ana Ruiz", "مريم الأحمد", "👩‍👩‍👧‍👦", "🏳️‍🌈", "می‌خواهم", "O'Brien-Łukasz", "李小龍"])
@@ -43,3 +43,33 @@ def test_no_name_is_empty_or_changes_the_direction_of_what_follows(name: str) ->
     shown = legible_name(name)
     assert shown.strip()
     assert not set(shown) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "two\nlines\there  and a gap",
+        "👩‍👩‍👧‍👦 ❤️‍🔥 1️⃣",
+        "می‌خواهم",
+        "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",
+        "അവന്\u200d വന്നു",
+        "\u06dd١",
+        "",
+    ],
+)
+def test_an_honest_text_stays_as_it_is(text: str) -> None:
+    assert legible_text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("pay \u202e09\u202c euros", "pay [U+202E]09[U+202C] euros"),
+        ("\u200b\u200b\u200b", "[U+200B]"),
+        ("\u2060\ufeff", "[U+2060][U+FEFF]"),
+        ("e\U000e0067", "e[U+E0067]"),
+        ("no\u200cthing", "no[U+200C]thing"),
+    ],
+)
+def test_what_hides_in_a_text_is_shown(text: str, shown: str) -> None:
+    assert legible_text(text) == shown

@@ -1,6 +1,9 @@
 """The open item: what its editor begins with, and what its thread says."""
 
+from dataclasses import replace
+
 from nadia.conversations import BatchState
+from nadia.review.models import AuditView
 from nadia.web.desk_item_view import item_view, start_of
 from support.desk_items import NOW, approval, detail, draft, leaving, message, queue_item
 
@@ -93,3 +96,44 @@ def test_a_reply_that_was_half_out_says_so() -> None:
     )
     assert view.progress is not None
     assert view.progress.text.startswith("1 of 2 messages went out")
+
+
+def test_the_offline_drafters_score_is_nearness_and_it_names_neither_time_nor_cost() -> None:
+    view = item_view(detail(made=draft("hi")), me=1, now=NOW)
+    assert view.draft is not None
+    assert view.draft.line == "Draft · by offline · 50 % near a saved reply"
+    by_model = item_view(detail(made=replace(draft("hi"), model="gpt-4.1-mini")), me=1, now=NOW)
+    assert by_model.draft is not None
+    assert by_model.draft.line == "Draft · by gpt-4.1-mini · 50 % sure · 0.0 s · no cost"
+
+
+def test_the_history_shows_what_was_approved_and_that_it_was_changed() -> None:
+    def moved(before: str, after: str) -> AuditView:
+        return AuditView(
+            at=NOW,
+            actor="account:9",
+            actor_name="marta",
+            action="batch.moved",
+            before={"state": before},
+            after={"state": after},
+        )
+
+    changed = approval("first", "of\u202e two")
+    plain = replace(approval("second", number=2), edited=False)
+    trail = (
+        moved("in_review", "approved"),
+        moved("approved", "parked"),
+        moved("parked", "approved"),
+        moved("approved", "in_review"),
+        moved("in_review", "approved"),
+    )
+    lines = item_view(replace(detail(decisions=(changed, plain)), audit=trail), me=1, now=NOW).history
+    assert lines[0].text == "approved with changes"
+    assert lines[-1].text == "approved"
+    assert [line.approved for line in lines] == [("first", "of[U+202E] two"), (), (), (), ("second",)]
+
+
+def test_a_message_tells_when_it_was_changed_and_the_desks_own_are_no_events() -> None:
+    messages = (message("a", edited=True), message("b"), message("c", author="desk"))
+    shown = item_view(detail(messages=messages), me=1, now=NOW).messages
+    assert [(one.event_id, one.changed) for one in shown] == [(1, NOW.isoformat()), (1, ""), (None, "")]

@@ -96,7 +96,7 @@ async def _play(config: "Config", customers: int, seed: int, *, quiet: bool) -> 
         stop = asyncio.Event()
         parts = asyncio.create_task(run_parts({**worker_parts(context), **bot_parts(context)}, until=stop))
         try:
-            await first_login_path(context.accounts)
+            await first_login_path(context.accounts, context.database)
             admin = await context.accounts.by_name("admin")
             token, _ = await context.accounts.tokens.create(admin, name="demo", role=Role.REVIEWER, actor="cli:demo")
             reviewer = AutomaticReviewer(url=web.url, token=token, seed=seed)

@@ -27,6 +27,11 @@ class Chances(TypedDict):
     redraft: float
 
 
+class _Draft(TypedDict):
+    id: int
+    bubbles: list[str]
+
+
 TYPICAL: Final = Chances(edit=0.2, reject=0.08, redraft=0.05)
 
 
@@ -106,7 +111,7 @@ class AutomaticReviewer:
 
     async def _decide(self, batch_id: int, detail: dict[str, object], wish: float) -> bool:
         seen = detail["conversation_revision"]
-        draft = cast("dict[str, list[str]] | None", detail["draft"])
+        draft = cast("_Draft | None", detail["draft"])
         chances = self._chances
         if wish < chances["reject"]:
             return await self._post(batch_id, "reject", {"reason": "needs no answer", "seen_revision": seen})
@@ -120,7 +125,8 @@ class AutomaticReviewer:
             bubbles[-1] = f"{bubbles[-1]} Have a good day!"
         if detail["disclosure"]:
             bubbles.insert(0, cast(str, detail["disclosure"]))
-        body = {"bubbles": bubbles, "seen_revision": seen, "confirm_newer": True}
+        seen_draft = draft["id"] if draft else None
+        body = {"bubbles": bubbles, "seen_revision": seen, "seen_draft": seen_draft, "confirm_newer": True}
         return await self._post(batch_id, "approve", body)
 
     async def _post(self, batch_id: int, action: str, body: dict[str, object]) -> bool:

@@ -11,7 +11,7 @@ UP = """
 CREATE TABLE telegram_accounts (
     id text PRIMARY KEY CHECK (id ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
     network text NOT NULL CHECK (network IN ('sandbox', 'telegram')),
-    -- Ownership: exactly one process acts for an account; see accounts' lease in conversations/ownership.py.
+    -- Ownership: exactly one process acts for an account; see accounts' lease in telegram/ownership.py.
     holder text,
     fencing_token bigint NOT NULL DEFAULT 0,
     expires_at timestamptz,
@@ -57,7 +57,10 @@ CREATE TABLE batches (
     revision integer NOT NULL DEFAULT 1,
     -- The conversation's revision when the newest member joined.
     conversation_revision bigint NOT NULL,
+    -- Attempts at this revision's draft that began and did not end in order.
     drafting_attempts smallint NOT NULL DEFAULT 0,
+    -- Somebody drafts it until then; also the name of that attempt, for nobody else has the same.
+    drafting_until timestamptz,
     no_draft_reason text,
     parked_from text,
     parked_reason text,
@@ -102,6 +105,17 @@ CREATE INDEX messages_unsealed ON messages (conversation_id, id) WHERE batch_id 
 -- Deletions in private chats carry no chat.
 CREATE INDEX messages_by_telegram_id ON messages (telegram_account_id, telegram_message_id);
 
+-- What Telegram handed over and could not be put on record: kept whole, so that reading could go on.
+CREATE TABLE parked_updates (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    telegram_account_id text NOT NULL REFERENCES telegram_accounts (id),
+    event text NOT NULL,
+    payload jsonb NOT NULL,
+    error text NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX parked_updates_by_account ON parked_updates (telegram_account_id, id);
+
 CREATE TABLE audit_log (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -140,6 +154,7 @@ DOWN = """
 DROP TABLE pauses;
 DROP TABLE notices;
 DROP TABLE audit_log;
+DROP TABLE parked_updates;
 DROP TABLE messages;
 DROP TABLE batches;
 DROP TABLE conversations;

@@ -66,6 +66,8 @@ CREATE TABLE outbox (
     send_after timestamptz NOT NULL,
     attempts smallint NOT NULL DEFAULT 0,
     sending_since timestamptz,
+    -- Telegram's newest id known of the chat when the oldest open attempt began: what came of it has a greater one.
+    after_message_id bigint,
     last_error text,
     telegram_message_id bigint,
     sent_at timestamptz,

@@ -50,7 +50,7 @@ export function showError(error) {
 
 export function goToLogin() {
   const next = encodeURIComponent(location.pathname + location.search);
-  location.assign(`/login?next=${next}`);
+  location.assign(`/login?next=${next}&reason=ended`);
 }
 
 export function sentence(text) {

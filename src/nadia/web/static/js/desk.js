@@ -7,12 +7,14 @@ import { bindKeys } from "./desk/keys.js";
 import { createPauses } from "./desk/pauses.js";
 import { createQueue } from "./desk/queue.js";
 import { createReplies } from "./desk/replies.js";
-import { undoLatest } from "./desk/undo.js";
+import { undoLatest, undoable } from "./desk/undo.js";
 
 const SAFETY = 60000; // events may be missed; the page then still comes right within a minute
 
 const desk = document.querySelector("[data-desk]");
 const pane = desk.querySelector("[data-pane]");
+const me = Number(desk.dataset.me);
+const mayDecide = desk.dataset.mayDecide === "true";
 const nothing = pane.querySelector("[data-nothing]").cloneNode(true);
 nothing.hidden = false;
 const liveMark = document.querySelector("[data-live]");
@@ -27,7 +29,7 @@ const queue = createQueue(desk.querySelector("[data-queue]"), { onOpen: open, on
 let insertReply = () => {};
 const showReplies = document.getElementById("dialog-replies") ? createReplies({ onPick: (text) => insertReply(text) }) : () => {};
 const item = createItem(pane, {
-  me: Number(desk.dataset.me),
+  me,
   onChanged: () => queue.refresh(),
   onDecided: goOn,
   onUndone: (id) => (id === item.id() ? item.refresh() : open(id)),
@@ -97,12 +99,21 @@ bindKeys({
   r: () => item.actions.reject(),
   n: () => item.actions.redraft(),
   s: () => item.actions.replies(),
-  u: () => undoLatest() || (item.hasUndo() && item.actions.undo()),
+  u: () => mayDecide && (undoLatest() || undoOwn()),
+  w: () => item.actions.park(),
+  x: () => item.actions.release(),
   p: () => pauses.open(),
   "/": () => queue.focusFilter(),
   Escape: { whileTyping: true, run: () => back() },
   "?": () => openSheet("help"),
 });
+
+// After a reload no toast is left that knows what was approved last; the server does.
+async function undoOwn() {
+  const found = await undoable(me);
+  if (found !== null) item.undo(found);
+  else if (item.hasUndo()) item.actions.undo();
+}
 
 function openFocused() {
   const id = queue.focusedId();

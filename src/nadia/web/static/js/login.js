@@ -11,9 +11,16 @@ const codeField = document.getElementById("code-field");
 const next = page.dataset.next || "/";
 
 function explain(error) {
+  notice.dataset.tone = "bad";
   notice.textContent = error instanceof ApiError
     ? [sentence(error.message), sentence(error.hint ?? "")].filter(Boolean).join(". ") + "."
     : "Something went wrong on this page. Reload it and try again.";
+  notice.hidden = false;
+}
+
+if (new URLSearchParams(location.search).get("reason") === "ended") {
+  notice.dataset.tone = "warn";
+  notice.textContent = "Your session has ended. Log in again: what you typed on this tab is kept.";
   notice.hidden = false;
 }
 

@@ -1,29 +1,32 @@
 // The reply as it is being written: bubbles, their lengths, the difference to what it started from. What somebody
 // typed is kept by this tab under the batch and the text it started from, until it is of no use any more.
 
-import { countWords, diffBubbles, joinBubbles, LONGEST, MOST_BUBBLES, splitBubbles } from "./text.js";
+import { countWords, diffBubbles, hiddenCharacters, joinBubbles, LONGEST, MOST_BUBBLES, splitBubbles } from "./text.js";
 
 const PREFIX = "nadia.desk.text.";
 const MOST_KEPT = 60;
 
-export function createEditor(form, { onTouched }) {
+export function createEditor(form, { onTouched, onReplaced }) {
   const area = form.querySelector("[data-text]");
   const summary = form.querySelector("[data-summary]");
   const problemLine = form.querySelector("[data-problem]");
+  const hidden = form.querySelector("[data-hidden-characters]");
   const preview = form.parentElement.querySelector("[data-preview]");
   const previewList = preview.querySelector("ol");
   const previewTitle = preview.querySelector("[data-preview-title]");
   const notice = form.querySelector("[data-new-start]");
+  const mark = form.querySelector("[data-new-mark]");
   let key = "";
   let start = "";
   let startName = "the draft";
+  let draft = null; // the id of the draft that was the newest when this start was shown
   let disclosure = null;
   let waiting = null; // a newer start that came while somebody was typing
   let frame = 0;
 
   const edited = () => joinBubbles(splitBubbles(area.value)) !== start;
 
-  // `said`: { batch, start: key of what it starts from, text, name, disclosure, readOnly }
+  // `said`: { batch, start: key of what it starts from, draft, text, name, disclosure, readOnly }
   function show(said) {
     const next = `${said.batch}.${said.start}`;
     const sameBatch = key.split(".")[0] === String(said.batch);
@@ -32,18 +35,25 @@ export function createEditor(form, { onTouched }) {
     area.readOnly = said.readOnly;
     if (next !== key) {
       if (sameBatch && edited() && area.value.trim() !== "") {
-        waiting = { key: next, text, name: said.name };
-      } else begin(next, text, said.name, stored(next) ?? text);
+        waiting = { key: next, text, name: said.name, draft: said.draft };
+      } else {
+        begin(next, text, said, stored(next) ?? text);
+        if (sameBatch) {
+          mark.textContent = said.name === "the draft" ? "New draft" : `Now ${said.name}`;
+          onReplaced();
+        }
+      }
     }
     notice.hidden = waiting === null || waiting.key !== next;
     write();
   }
 
-  function begin(next, text, name, value) {
+  function begin(next, text, said, value) {
     key = next;
     start = text;
-    startName = name;
+    ({ name: startName, draft } = said);
     waiting = null;
+    mark.textContent = "";
     notice.hidden = true;
     area.value = value;
     keep();
@@ -92,6 +102,10 @@ export function createEditor(form, { onTouched }) {
       }
       summary.textContent = own.length > 0 ? parts.join(" · ") : "Nothing written yet";
       form.dataset.edited = String(changed);
+      const unseen = hiddenCharacters(area.value);
+      const warning = unseen.length > 0 ? `This reply holds characters that nobody sees: ${unseen.join(", ")}.` : "";
+      if (hidden.textContent !== warning) hidden.textContent = warning;
+      hidden.hidden = warning === "";
       const trouble = own.length === 0 ? "" : problem();
       showProblem(trouble);
       preview.hidden = own.length < 2 && !changed;
@@ -121,6 +135,7 @@ export function createEditor(form, { onTouched }) {
   }
 
   function onInput() {
+    mark.textContent = "";
     keep();
     write();
     onTouched(true);
@@ -131,8 +146,10 @@ export function createEditor(form, { onTouched }) {
   notice.addEventListener("click", (event) => {
     const choice = event.target.closest("[data-choice]")?.dataset.choice;
     if (!choice || !waiting) return;
-    const { key: next, text, name } = waiting;
-    begin(next, text, name, choice === "new" ? text : area.value);
+    const { key: next, text } = waiting;
+    begin(next, text, waiting, choice === "new" ? text : area.value);
+    // whoever keeps their own text has not said that it answers what came in since
+    if (choice === "new") onReplaced();
     area.focus();
   });
 
@@ -143,10 +160,12 @@ export function createEditor(form, { onTouched }) {
     showProblem,
     insert,
     edited,
+    draft: () => draft,
+    inUse: () => !area.readOnly && (document.activeElement === area || (edited() && area.value.trim() !== "")),
     focus: () => area.focus(),
     isEmpty: () => area.value.trim() === "",
     revert() {
-      begin(key, start, startName, start);
+      begin(key, start, { name: startName, draft }, start);
       area.focus();
     },
     forget(batch) {

@@ -11,13 +11,14 @@ import { offerUndo } from "./undo.js";
 
 const API = "/api/v1/desk/items";
 const SETTLE = 120;
-const SEEN = 500; // ms; nobody approves what has only just come up, such as with a second Ctrl+Enter
+const SEEN = 500; // ms
 
 export function createItem(pane, { me, onDecided, onUndone, onChanged, onReplies }) {
   let root = null; // the [data-item] element
   let editor = null;
   let claim = null;
-  let readRevision = ""; // the conversation's, when it was opened or last confirmed
+  let read = null; // the conversation as it was read: when it was opened, confirmed, or a draft shown that answers it
+  let seenTimer = 0;
   let asked = 0;
   let timer = 0;
   let busy = false;
@@ -47,17 +48,40 @@ export function createItem(pane, { me, onDecided, onUndone, onChanged, onReplies
     root = pane.querySelector("[data-item]");
     editor = claim = null;
     if (!root) return;
-    const shown = root;
-    setTimeout(() => (shown.dataset.seen = "true"), SEEN);
-    readRevision = root.dataset.revision;
+    read = present();
+    arm();
     claim = newClaim(root.querySelector("[data-claim-line]"));
     const form = root.querySelector("[data-editor]");
-    if (form) editor = createEditor(form, { onTouched: touched });
+    if (form) editor = createEditor(form, { onTouched: touched, onReplaced: arm });
     writeClocks(root);
     writeWaits(root);
     showAll();
     watchThread(root.querySelector(".thread"));
     requestAnimationFrame(showNewest);
+  }
+
+  // Nobody approves what has only just come up, such as with a second Ctrl+Enter or a draft that replaced another.
+  // Who has seen a draft that answers the conversation as it is now has not missed anything of it.
+  function arm() {
+    const shown = root;
+    const now = present();
+    const answered = shown.dataset.stale !== "true";
+    delete shown.dataset.seen;
+    clearTimeout(seenTimer);
+    seenTimer = setTimeout(() => {
+      if (shown !== root) return;
+      shown.dataset.seen = "true";
+      if (answered) read = now;
+    }, SEEN);
+  }
+
+  // What others than the desk have said, by message, with what became of it.
+  function present() {
+    const messages = [...root.querySelectorAll(".message[data-message]")];
+    return {
+      revision: root.dataset.revision,
+      messages: new Map(messages.map((message) => [message.dataset.message, message.dataset.changed])),
+    };
   }
 
   // On a narrow screen the page itself scrolls: begin with what the customer wrote last, the reply below it.
@@ -98,6 +122,7 @@ export function createItem(pane, { me, onDecided, onUndone, onChanged, onReplies
     editor?.show({
       batch: id(),
       start: said.start,
+      draft: Number(said.draft) || null,
       name: said.startName,
       text: root.querySelector("[data-start-text]")?.value ?? "",
       disclosure: root.querySelector("[data-disclosure]")?.value ?? null,
@@ -118,8 +143,10 @@ export function createItem(pane, { me, onDecided, onUndone, onChanged, onReplies
       const fresh = await fetchPart(`/desk/parts/items/${id()}`);
       if (turn !== asked || !root || fresh.dataset.item !== root.dataset.item) return;
       const follow = atEnd;
+      const wasMine = claim.mine();
       patchRegions(root, fresh);
       showAll();
+      if (wasMine) keepClaim();
       if (follow) scrollToEnd();
     } catch (error) {
       if (error.status !== 0 && turn === asked) showError(error);
@@ -136,6 +163,12 @@ export function createItem(pane, { me, onDecided, onUndone, onChanged, onReplies
     if (!decidable() || claim.heldByOther() !== null) return;
     if (root.dataset.state === "sealed" && !typed) return;
     if (!(await claim.take())) refresh();
+  }
+
+  // Another tab of the same person gave back what is being written here.
+  function keepClaim() {
+    if (busy || root.dataset.state !== "in_review" || root.dataset.holderId !== "") return;
+    if (editor?.inUse()) claim.take();
   }
 
   function lost(error) {
@@ -178,19 +211,23 @@ export function createItem(pane, { me, onDecided, onUndone, onChanged, onReplies
       return;
     }
     const batch = id();
-    const newer = root.dataset.stale === "true" || root.dataset.revision !== readRevision;
-    const seen = root.dataset.revision;
-    if (newer && (await ask("stale", { prepare: showNewer })) === null) return;
-    if (batch !== id()) return;
-    if (newer) readRevision = seen;
-    const name = root.dataset.name;
-    const approval = await act((number) =>
-      api("POST", `${API}/${number}/approve`, {
-        bubbles: editor.bubbles(),
-        seen_revision: Number(seen),
-        confirm_newer: newer,
-      }),
-    );
+    const seen = present();
+    const { start, name } = root.dataset;
+    const reply = {
+      bubbles: editor.bubbles(),
+      seen_revision: Number(seen.revision),
+      seen_draft: editor.draft(),
+      confirm_newer: root.dataset.stale === "true" || seen.revision !== read.revision,
+    };
+    if (reply.confirm_newer) {
+      if ((await ask("stale", { prepare: showNewer })) === null || batch !== id()) return;
+      if (root.dataset.start !== start) {
+        toast("There is a new draft", { tone: "warn", hint: "Look at it again: nothing was approved." });
+        return;
+      }
+      read = seen;
+    }
+    const approval = await act((number) => api("POST", `${API}/${number}/approve`, reply));
     if (!approval) return;
     decided(batch);
     offerUndo({ batch, name, seconds: approval.undo_seconds, onUndo: undo });
@@ -198,9 +235,19 @@ export function createItem(pane, { me, onDecided, onUndone, onChanged, onReplies
 
   function showNewer(dialog) {
     const box = dialog.querySelector("[data-newer-messages]");
-    const newer = [...root.querySelectorAll(".message[data-newer]")].map((message) => message.cloneNode(true));
-    box.replaceChildren(...newer);
-    dialog.querySelector("[data-only-changes]").hidden = newer.length > 0;
+    const since = [...root.querySelectorAll(".message[data-message]")].filter(isSince);
+    const known = (message) => read.messages.has(message.dataset.message);
+    box.replaceChildren(...since.map((message) => message.cloneNode(true)));
+    dialog.querySelector("[data-changes]").hidden = !since.some((message) => message.dataset.changed !== "");
+    dialog.querySelector("[data-title]").textContent =
+      since.some((message) => !known(message) || message.dataset.changed === "")
+        ? "The customer wrote again"
+        : "The conversation has changed";
+  }
+
+  // Since the draft was made, or since this page showed the conversation to be read.
+  function isSince(message) {
+    return message.hasAttribute("data-newer") || read.messages.get(message.dataset.message) !== message.dataset.changed;
   }
 
   async function undo(batch) {
@@ -253,18 +300,18 @@ export function createItem(pane, { me, onDecided, onUndone, onChanged, onReplies
     if (!claim?.mine()) return;
     const done = await act(async (number) => {
       await api("POST", `${API}/${number}/release`);
+      claim.forget(); // at once: what comes now about the release was this tab's own
       return true;
     });
     if (!done) return;
     document.activeElement?.blur();
-    claim.forget();
     await refresh();
     onChanged();
     pane.querySelector("h2")?.focus({ preventScroll: true });
   }
 
   async function park() {
-    if (claim?.heldByOther() != null) return;
+    if (!editor || !decidable() || claim.heldByOther() !== null) return;
     const answer = await ask("park");
     if (answer === null) return;
     const batch = id();

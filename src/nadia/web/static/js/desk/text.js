@@ -111,3 +111,22 @@ export function countWords(pieces, kind) {
     .filter((piece) => piece.kind === kind)
     .reduce((sum, piece) => sum + (piece.text.match(/[\p{L}\p{N}]+/gu)?.length ?? 0), 0);
 }
+
+const HIDDEN = /[\p{Cc}\p{Cf}\p{Co}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]/u;
+const SEEN_FORMAT = /[\t\n\r\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u{110bd}\u{110cd}]/u;
+const JOINERS = "\u200c\u200d";
+const VIRAMA = /[\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca]/u;
+const JOINS_NOTHING = /[\0-\x7f\p{Cf}\p{Zs}]/u;
+const FLAG = /\u{1f3f4}[\u{e0020}-\u{e007f}]+/gu;
+
+// Returns the characters of a text that nobody can see, as "U+202E", each once: as web/legible.py marks them.
+export function hiddenCharacters(text) {
+  const all = [...text.replace(FLAG, "🏴")];
+  const hides = (character, at) => {
+    if (!HIDDEN.test(character) || SEEN_FORMAT.test(character)) return false;
+    if (!JOINERS.includes(character)) return true;
+    const [before, after] = [all[at - 1] ?? " ", all[at + 1] ?? " "];
+    return !VIRAMA.test(before) && (JOINS_NOTHING.test(before) || JOINS_NOTHING.test(after));
+  };
+  return [...new Set(all.filter(hides))].map((one) => `U+${one.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`);
+}

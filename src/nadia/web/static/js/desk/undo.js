@@ -1,6 +1,9 @@
 // "Approved. Undo (4)": the toast that counts down while an approval can still be taken back.
 
+import { api, showError } from "../api.js";
 import { toast } from "../toast.js";
+
+const LOOK_BACK = 100;
 
 let latest = null;
 
@@ -38,4 +41,15 @@ export function undoLatest() {
   if (!latest) return false;
   latest.run();
   return true;
+}
+
+// The last item whose approval by this person can still be taken back, or null.
+export async function undoable(me) {
+  try {
+    const { items } = await api("GET", `/api/v1/desk/queue?tab=recent&limit=${LOOK_BACK}`);
+    return items.find((item) => item.undo_until !== null && item.undo_of_id === me)?.batch_id ?? null;
+  } catch (error) {
+    showError(error);
+    return null;
+  }
 }
