@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from nadia.embedded import EmbeddedServers, RedisEndpoint
-from support import servers as support
+pytest.register_assert_rewrite("support")  # before anything of it is imported
+
+from nadia.embedded import EmbeddedServers, RedisEndpoint  # noqa: E402
+from support import servers as support  # noqa: E402
 
 
 @pytest.fixture(scope="session")
