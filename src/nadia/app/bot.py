@@ -7,13 +7,13 @@ from typing import Final
 
 import structlog
 
+from nadia.app import metrics
 from nadia.app.context import ProcessContext
 from nadia.app.supervision import Part
 from nadia.conversations.messages import NotOwnerError
 from nadia.delivery import Delivery, TypingSimulator
 from nadia.errors import NadiaError, UnavailableError
 from nadia.inbound import AccountListener
-from nadia.metrics import gauge
 from nadia.notices import Notice, Severity
 from nadia.notices import record as record_notice
 from nadia.telegram.errors import AccountRevokedError
@@ -22,8 +22,6 @@ from nadia.telegram.ownership import Ownership
 from nadia.telegram.sandbox.gateway import SandboxGateway
 
 log = structlog.get_logger(__name__)
-
-OWNED = gauge("nadia_telegram_account_owned", "Whether this process acts for the account, 1 or 0.", ("account",))
 
 _ASK_AGAIN_SECONDS: Final = 1.0
 _FIRST_RECONNECT_SECONDS: Final = 0.2
@@ -72,7 +70,7 @@ class AccountRunner:
     async def run(self) -> None:
         """Wait for the ownership, act, give it back; over and over until cancelled."""
         gateway = self._make_gateway()
-        OWNED.labels(gateway.account_id).set(0)
+        metrics.OWNED.labels(gateway.account_id).set(0)
         await self._context.ownerships.register(gateway.account_id, gateway.network)
         while True:
             ownership = await self._context.ownerships.acquire(gateway.account_id)
@@ -80,11 +78,11 @@ class AccountRunner:
                 await asyncio.sleep(_ASK_AGAIN_SECONDS)
                 continue
             log.info("account.owned", account=ownership.account_id, fencing_token=ownership.fencing_token)
-            OWNED.labels(gateway.account_id).set(1)
+            metrics.OWNED.labels(gateway.account_id).set(1)
             try:
                 await self._act(ownership)
             finally:
-                OWNED.labels(gateway.account_id).set(0)
+                metrics.OWNED.labels(gateway.account_id).set(0)
                 log.info("account.given_up", account=ownership.account_id)
 
     async def _act(self, ownership: Ownership) -> None:

@@ -7,12 +7,10 @@ from typing import Final
 
 import structlog
 
+from nadia.app import metrics
 from nadia.errors import NadiaError
-from nadia.metrics import counter
 
 log = structlog.get_logger(__name__)
-
-RESTARTS = counter("nadia_part_restarts_total", "Parts of the process that failed and were begun again.", ("part",))
 
 _FIRST_DELAY_SECONDS: Final = 0.2
 _LONGEST_DELAY_SECONDS: Final = 10.0
@@ -24,7 +22,7 @@ Part = Callable[[], Awaitable[None]]
 
 async def keep_running(name: str, part: Part) -> None:
     """Run a part until cancelled; begin it again, after a growing delay, when it fails or ends."""
-    RESTARTS.labels(name)
+    metrics.RESTARTS.labels(name)
     delay = _FIRST_DELAY_SECONDS
     while True:
         begun = time.monotonic()
@@ -37,7 +35,7 @@ async def keep_running(name: str, part: Part) -> None:
             log.exception("part.crashed", part=name)
         if time.monotonic() - begun > _SETTLED_SECONDS:
             delay = _FIRST_DELAY_SECONDS
-        RESTARTS.labels(name).inc()
+        metrics.RESTARTS.labels(name).inc()
         await asyncio.sleep(delay)
         delay = min(2 * delay, _LONGEST_DELAY_SECONDS)
 

@@ -25,9 +25,9 @@ def show(
     if changed:
         rows = [row for row in rows if row[2] != "default"]
     if as_json:
-        print_json([{"name": setting.name, "value": value, "origin": origin} for setting, value, origin in rows])
+        print_json([{"name": setting.usual_name, "value": value, "origin": origin} for setting, value, origin in rows])
     else:
-        print_table(("name", "value", "origin"), [(row[0].name, text_of(row[1]) or "-", row[2]) for row in rows])
+        print_table(("name", "value", "origin"), [(row[0].usual_name, text_of(row[1]) or "-", row[2]) for row in rows])
 
 
 @app.command()

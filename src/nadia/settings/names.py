@@ -78,6 +78,11 @@ class Setting:
         return PREFIX + self.path.replace(".", "_").upper()
 
     @property
+    def usual_name(self) -> str:
+        """What people and documents call it: the plain name where there is one."""
+        return self.plain[0] if self.plain else self.name
+
+    @property
     def is_secret(self) -> bool:
         """Whether the value may be shown nowhere and may come from a file."""
         return SecretStr in self.types

@@ -42,8 +42,7 @@ def env_example(settings: Iterable[Setting]) -> str:
     for section, members in groupby(settings, key=lambda setting: setting.section):
         parts.append(f"\n# --- {section or 'installation'} ---\n")
         parts += [
-            f"# {setting.description}\n#{_shortest_name(setting)}={_quoted(setting.default_text)}\n"
-            for setting in members
+            f"# {setting.description}\n#{setting.usual_name}={_quoted(setting.default_text)}\n" for setting in members
         ]
     parts.append(
         "\n# --- keys of models: the model registry says which variable holds a model's key ---\n#OPENAI_API_KEY=\n"
@@ -74,10 +73,6 @@ def _row(setting: Setting) -> str:
     secret = " May be read from a file." if setting.is_secret else ""
     default = f"`{setting.default_text}`" if setting.default_text else ""
     return f"| {names} | {accepts(setting)} | {default} | {setting.description}{secret} |\n".replace("  |", " |")
-
-
-def _shortest_name(setting: Setting) -> str:
-    return setting.plain[0] if setting.plain else setting.name
 
 
 def _quoted(text: str) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from nadia.app import supervision
+from nadia.app import metrics
 from nadia.app.supervision import run_parts
 from nadia.errors import UnavailableError
 
@@ -31,7 +31,7 @@ async def test_a_part_that_fails_is_begun_again_and_the_others_go_on() -> None:
 
     assert begun == 3
     assert ticks > 10
-    assert supervision.RESTARTS.labels("fails")._value.get() >= 2
+    assert metrics.RESTARTS.labels("fails")._value.get() >= 2
 
 
 async def test_a_part_that_loses_a_cancellation_is_asked_again() -> None:

@@ -17,10 +17,10 @@ def test_show_prints_every_setting_with_its_origin_and_no_secret(tmp_path: Path)
     outcome = run_nadia("config", "show", "--json", cwd=tmp_path, environ=environ)
 
     rows = {row["name"]: row for row in json.loads(outcome.out)}
-    assert set(rows) == {setting.name for setting in Config.settings()}
+    assert set(rows) == {setting.usual_name for setting in Config.settings()}
     assert rows["NADIA_WEB_SECRET_KEY"] == {"name": "NADIA_WEB_SECRET_KEY", "value": "***", "origin": ".env:2"}
-    assert rows["NADIA_POSTGRES_URL"]["origin"] == "environment"
-    assert rows["NADIA_REDIS_URL"]["origin"] == f"file {tmp_path / 'redis'} (REDIS_URL_FILE)"
+    assert rows["DATABASE_URL"]["origin"] == "environment"
+    assert rows["REDIS_URL"]["origin"] == f"file {tmp_path / 'redis'} (REDIS_URL_FILE)"
     assert rows["NADIA_WEB_PORT"] == {"name": "NADIA_WEB_PORT", "value": 8420, "origin": "default"}
     assert SECRET not in outcome.out + outcome.err
     assert outcome.code == 0
