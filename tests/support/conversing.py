@@ -10,7 +10,19 @@ from nadia.cli.demo.reviewer import AutomaticReviewer, Chances
 from nadia.cli.demo.script import write_script
 from nadia.cli.demo.tally import Tally, take_tally, until_settled
 from nadia.errors import UnavailableError
+from nadia.postgres import Database
 from support.system import ACCOUNT, System
+
+_UNSETTLED = """
+SELECT b.id, b.state, b.revision, b.drafting_attempts, b.drafting_until, b.claim_expires_at, b.no_draft_reason,
+       b.parked_reason, now() AS now,
+       (SELECT json_agg(json_build_array(o.id, o.position, o.state, o.attempts, o.send_after, o.last_error))
+        FROM outbox o WHERE o.batch_id = b.id) AS outbox
+FROM batches b WHERE b.state NOT IN ('sent', 'rejected', 'expired')
+UNION ALL
+SELECT NULL, 'buffering', count(*), NULL, NULL, NULL, NULL, NULL, max(received_at), NULL
+FROM messages WHERE batch_id IS NULL AND direction = 'in' HAVING count(*) > 0
+"""
 
 SEED = int(os.environ.get("NADIA_TEST_SEED", "20"))
 
@@ -56,14 +68,25 @@ async def converse(
 
 async def _tally(system: System, customers: Sequence[ScriptedCustomer]) -> Tally:
     async with system.database() as database:
-        async with asyncio.timeout(120):
-            while True:
-                with suppress(UnavailableError):
-                    await until_settled(database, messages=sum(customer.written for customer in customers))
-                    break
+        try:
+            async with asyncio.timeout(120):
+                while True:
+                    with suppress(UnavailableError):
+                        await until_settled(database, messages=sum(customer.written for customer in customers))
+                        break
+        except TimeoutError:
+            said = "\n".join(system.log("bot").splitlines()[-15:])
+            waiting = await _unsettled(database)
+            raise AssertionError(f"it did not settle: {waiting}\nthe bot said last:\n{said}") from None
         phones = await chats(
             address=system.sandbox.address,
             account=ACCOUNT,
             user_ids=[customer.user_id for customer in customers],
         )
         return await take_tally(database, phones)
+
+
+async def _unsettled(database: Database) -> list[dict[str, object]]:
+    """Return what still waits, and for what, for whoever has to find out why."""
+    async with database.connection() as conn:
+        return await (await conn.execute(_UNSETTLED)).fetchall()

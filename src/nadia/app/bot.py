@@ -211,8 +211,9 @@ async def _finish(task: asyncio.Task[None], *, within: float) -> None:
             await asyncio.wait({task}, timeout=left)
         except asyncio.CancelledError as exc:
             cancelled = exc
-    task.cancel()
-    await asyncio.wait({task})
+    while not task.done():  # asked again each second: a library may lose a cancellation
+        task.cancel()
+        await asyncio.wait({task}, timeout=1.0)
     if not task.cancelled() and (problem := task.exception()):
         log.info("account.end_cut_short", task=task.get_name(), reason=str(problem))
     if cancelled:

@@ -104,14 +104,12 @@ class Database:
         """
         try:
             with _translated():
-                asked_to_stop = _cancellations()
+                cancelled_before = _cancellations()
                 async with self._pool.connection() as conn:
-                    # The pool waits with asyncio.wait_for, which before Python 3.12 loses a cancellation that comes
-                    # in the moment in which a connection does.
-                    if _cancellations() > asked_to_stop:
-                        raise asyncio.CancelledError
+                    _raise_lost_cancellation(cancelled_before)
                     with self._counted():
                         yield conn
+                _raise_lost_cancellation(cancelled_before)
         except UnavailableError as exc:
             if isinstance(exc.__cause__, PoolTimeout) and self._in_use >= self._pool_size:
                 raise UnavailableError(
@@ -158,6 +156,16 @@ class Database:
 def _cancellations() -> int:
     task = asyncio.current_task()
     return task.cancelling() if task else 0
+
+
+def _raise_lost_cancellation(before: int) -> None:
+    """Raise a cancellation that came since and never arrived.
+
+    The pool and the driver wait with asyncio.wait_for, which before Python 3.12 loses one that comes in the moment in
+    which what is waited for does. A task that goes on after it was cancelled would never end.
+    """
+    if _cancellations() > before:
+        raise asyncio.CancelledError
 
 
 @contextmanager
