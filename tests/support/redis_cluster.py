@@ -1,7 +1,6 @@
 """A Redis Cluster of three nodes on loopback, from the same program that the product runs."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,9 +11,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from nadia.embedded.binaries import find_redis
 from nadia.redis import RedisSource
+from support.ports import free_ports
 from support.servers import short_folder
 
 _SLOTS = 16_384
+_BUS_OFFSET = 10_000
+"""Nodes talk to each other on a port so much above the clients' one."""
+
 _PATIENCE_SECONDS = 30.0
 PASSWORD = "cluster-of-the-tests"
 
@@ -27,11 +30,6 @@ class ClusterNode:
     folder: Path
     program: Path
     process: asyncio.subprocess.Process | None = field(default=None, repr=False)
-
-    @property
-    def pid(self) -> int:
-        assert self.process is not None
-        return self.process.pid
 
     async def start(self) -> None:
         """Start it and wait until it answers."""
@@ -73,6 +71,11 @@ class ClusterNode:
         if self.process is not None and self.process.returncode is None:
             self.process.kill()
             await self.process.wait()
+
+    async def kill_and_restart(self) -> None:
+        """Crash it and start it anew, with its data and its port."""
+        await self.kill()
+        await self.start()
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Redis]:
@@ -122,7 +125,7 @@ async def redis_cluster(size: int = 3) -> AsyncIterator[RunningCluster]:
     with short_folder() as base:
         async with AsyncExitStack() as stack:
             nodes = []
-            for number, port in enumerate(free_ports(size)):
+            for number, port in enumerate(free_ports(size, with_offset=_BUS_OFFSET)):
                 folder = base / str(number)
                 folder.mkdir()
                 node = ClusterNode(port=port, folder=folder, program=program)
@@ -152,19 +155,3 @@ async def _sees_all(client: Redis, size: int) -> bool:
         str(size),
         str(_SLOTS),
     )
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that are free, with the one 10000 above, which the nodes talk to each other on."""
-    found: list[int] = []
-    while len(found) < count:
-        with socket.socket() as tried, socket.socket() as bus:
-            tried.bind(("127.0.0.1", 0))
-            port = tried.getsockname()[1]
-            try:
-                bus.bind(("127.0.0.1", port + 10_000))
-            except (OSError, OverflowError):
-                continue
-            if port not in found:
-                found.append(port)
-    return found

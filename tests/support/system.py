@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -20,6 +19,7 @@ from nadia.settings import Config
 from nadia.telegram.sandbox.address import parse_address
 from nadia.telegram.sandbox.server import SandboxServer
 from support.breakable_link import BreakableLink
+from support.ports import free_ports
 from support.servers import start_servers
 
 ACCOUNT = "sandbox"
@@ -173,7 +173,7 @@ async def running_system(
         "NADIA_DELIVERY_UNDO_SECONDS": "0.2",
         "NADIA_DELIVERY_SPEED": "200",
         "NADIA_DELIVERY_SETTLE_SECONDS": "1",
-        "NADIA_WEB_PORT": str(_free_port()),
+        "NADIA_WEB_PORT": str(free_ports(1, with_offset=1)[0]),
         **(settings or {}),
     }
     (base / "role-home").mkdir(mode=0o700, exist_ok=True)
@@ -216,10 +216,3 @@ def _through(url: str, folder: Path, link: Path) -> str:
     for written in (quote(str(folder), safe=""), quote(str(folder))):
         url = url.replace(written, quote(str(link), safe="" if "%2F" in written else "/"))
     return url
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

@@ -6,6 +6,7 @@ import secrets
 import shutil
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 # PostgreSQL's fast shutdown, its immediate one, and what no process can refuse.
 STOP_STEPS: StopSteps = ((signal.SIGINT, 20), (signal.SIGQUIT, 5), (signal.SIGKILL, 5))
+KILL_STEPS: StopSteps = ((signal.SIGKILL, 5),)
 
 START_PATIENCE_SECONDS = 120
 """Long, because a start after a crash replays the log first; a server that exits is noticed at once."""
@@ -139,9 +141,7 @@ class EmbeddedPostgres:
 
     async def _create_cluster(self) -> None:
         parent = self._data.parent
-        for half_made in parent.glob("new-*"):
-            log.warning("embedded.cluster.half_made", folder=str(half_made))
-            await asyncio.to_thread(shutil.rmtree, half_made, ignore_errors=True)
+        await _remove_half_made(list(parent.glob("new-*")), parent=parent)
         draft = parent / f"new-{secrets.token_hex(4)}"
         password_file = parent / "initial-password"
         self._place.user.write_private(password_file, self._password(Role.SUPERUSER))
@@ -234,6 +234,16 @@ class EmbeddedPostgres:
     def _connection(self) -> list[str]:
         host = f"--host={self._place.socket_folder}"
         return [host, f"--port={PORT}", f"--username={Role.SUPERUSER}", "--dbname=postgres"]
+
+
+async def _remove_half_made(drafts: Sequence[Path], *, parent: Path) -> None:
+    if drafts:
+        # initdb died with its NADIA; the postgres that it had at work in the draft may not have noticed yet.
+        for folder in (parent, *drafts):
+            await stop_leftovers(programs=["initdb", "postgres"], folder=folder, steps=KILL_STEPS)
+    for draft in drafts:
+        log.warning("embedded.cluster.half_made", folder=str(draft))
+        await asyncio.to_thread(shutil.rmtree, draft, ignore_errors=True)
 
 
 def _postmaster_pid(data: Path) -> int:

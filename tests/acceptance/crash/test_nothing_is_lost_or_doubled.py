@@ -76,8 +76,7 @@ async def test_the_same_on_a_redis_cluster_with_two_of_each_role() -> None:
                         os.kill(pid, signal.SIGKILL)
                 else:
                     node = chance.choice(cluster.nodes)
-                    os.kill(node.pid, signal.SIGKILL)
-                    restarts.append(asyncio.create_task(node.start()))
+                    restarts.append(asyncio.create_task(node.kill_and_restart()))
 
             async def kill() -> None:
                 killed.extend(

@@ -12,7 +12,8 @@ from nadia.embedded.binaries import find_redis
 from nadia.errors import ConfigurationError, UnavailableError
 from nadia.redis import Command, RedisConnection, RedisSource
 from support.core import until
-from support.redis_cluster import free_ports, redis_cluster
+from support.ports import free_ports
+from support.redis_cluster import redis_cluster
 from support.servers import short_folder
 
 PRIMARY_PASSWORD = "of-the-primary"
