@@ -21,14 +21,20 @@ from psycopg_pool import AsyncConnectionPool
 from redis.asyncio import Redis
 
 from benchmarks.report import Figure, report
-from nadia.conversations import Batches, ConversationMemory, WalStream
+from nadia.conversations.batches import Batches
+from nadia.conversations.memory import ConversationMemory
 from nadia.conversations.messages import Messages
-from nadia.delivery import Outbox
-from nadia.embedded import EmbeddedServers, Role
-from nadia.inbound import Intake
-from nadia.pacing import Bursts, PacingSettings, UserActivityTracker
-from nadia.postgres import Database, schema
-from nadia.redis import RedisConnection, RedisSource
+from nadia.conversations.wal import WalStream
+from nadia.delivery.outbox import Outbox
+from nadia.embedded.endpoints import Role
+from nadia.embedded.servers import EmbeddedServers
+from nadia.inbound.intake import Intake
+from nadia.pacing.bursts import Bursts
+from nadia.pacing.config import PacingSettings
+from nadia.pacing.tracker import UserActivityTracker
+from nadia.postgres import schema
+from nadia.postgres.database import Database
+from nadia.redis.connection import RedisConnection, RedisSource
 from nadia.redis.events import LiveEvents
 from nadia.telegram.gateway import IncomingMessage, Peer
 from nadia.telegram.ownership import Ownership, Ownerships

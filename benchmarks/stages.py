@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from benchmarks.report import Figure, report
 from nadia.cli.demo.reviewer import AutomaticReviewer, Chances
 from nadia.cli.demo.tally import until_settled
-from nadia.postgres import Database
+from nadia.postgres.database import Database
 from nadia.telegram.sandbox.customer import CustomerClient
 from support.servers import short_folder
 from support.system import ACCOUNT, System, running_system

@@ -7,7 +7,8 @@ import pytest
 
 pytest.register_assert_rewrite("support")  # before anything of it is imported
 
-from nadia.embedded import EmbeddedServers, RedisEndpoint  # noqa: E402
+from nadia.embedded.endpoints import RedisEndpoint  # noqa: E402
+from nadia.embedded.servers import EmbeddedServers  # noqa: E402
 from support import servers as support  # noqa: E402
 
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pydantic import SecretStr
 
-from nadia.accounts import Account, AccountService, Role
-from nadia.postgres import Database
+from nadia.accounts.models import Account, Role
+from nadia.accounts.service import AccountService
+from nadia.postgres.database import Database
 
 PASSWORD = "seven purple lanterns"
 SECRET_KEY = SecretStr("a key for tests, long enough to be one")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
-from nadia.accounts import Role
+from nadia.accounts.models import Role
 from support.desk_app import DeskHouse
 
 

@@ -10,7 +10,7 @@ from nadia.cli.demo.reviewer import AutomaticReviewer, Chances
 from nadia.cli.demo.script import write_script
 from nadia.cli.demo.tally import Tally, take_tally, until_settled
 from nadia.errors import UnavailableError
-from nadia.postgres import Database
+from nadia.postgres.database import Database
 from support.system import ACCOUNT, System
 
 _UNSETTLED = """

@@ -10,27 +10,23 @@ from decimal import Decimal
 from typing import Any, LiteralString
 
 from nadia.clock import Clock, utc_now
-from nadia.conversations import (
-    Batch,
-    Batches,
-    BatchState,
-    Conversation,
-    ConversationMemory,
-    Sealed,
-    WalStream,
-    lock_batch,
-    move,
-)
-from nadia.conversations.batches import park
+from nadia.conversations.batches import Batches, Sealed, park
+from nadia.conversations.memory import ConversationMemory
 from nadia.conversations.messages import Messages, NewMessage, Recorded
+from nadia.conversations.models import Batch, BatchState, Conversation
 from nadia.conversations.pauses import Pauses
-from nadia.drafting import DraftingSettings, DraftingWorker
-from nadia.inbound import Intake
-from nadia.llm import ChatMessage, Completion
-from nadia.pacing import Bursts, PacingSettings, UserActivityTracker
+from nadia.conversations.transitions import lock_batch, move
+from nadia.conversations.wal import WalStream
+from nadia.drafting.config import DraftingSettings
+from nadia.drafting.worker import DraftingWorker
+from nadia.inbound.intake import Intake
+from nadia.llm.models import ChatMessage, Completion
+from nadia.pacing.bursts import Bursts
+from nadia.pacing.config import PacingSettings
 from nadia.pacing.sweep import Sweep
-from nadia.postgres import Connection, Database
-from nadia.redis import RedisConnection, RedisSource
+from nadia.pacing.tracker import UserActivityTracker
+from nadia.postgres.database import Connection, Database
+from nadia.redis.connection import RedisConnection, RedisSource
 from nadia.redis.events import LiveEvents
 from nadia.telegram.gateway import IncomingMessage, MessageKind, Peer
 from nadia.telegram.ownership import Ownership, Ownerships

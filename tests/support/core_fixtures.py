@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from nadia.embedded import RedisEndpoint
-from nadia.redis import RedisConnection, RedisSource
+from nadia.embedded.endpoints import RedisEndpoint
+from nadia.redis.connection import RedisConnection, RedisSource
 from support.core import Core, HandClock, open_core
 from support.redis_cluster import RunningCluster, redis_cluster
 from support.servers import ClonedDatabase

@@ -15,22 +15,26 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from nadia.accounts import Account, AccountService, Role
+from nadia.accounts.models import Account, Role
+from nadia.accounts.service import AccountService
 from nadia.clock import utc_now
-from nadia.conversations import BatchState, Conversation, Sealed, lock_batch, move
-from nadia.conversations.batches import Batches
+from nadia.conversations.batches import Batches, Sealed
 from nadia.conversations.messages import Messages, NewMessage
+from nadia.conversations.models import BatchState, Conversation
 from nadia.conversations.pauses import Pauses
-from nadia.delivery import Outbox
+from nadia.conversations.transitions import lock_batch, move
+from nadia.delivery.outbox import Outbox
 from nadia.drafting.store import NewDraft, insert
-from nadia.embedded import EmbeddedServers
-from nadia.embedded import Role as DatabaseRole
-from nadia.llm import SavedReplies
-from nadia.postgres import Database
+from nadia.embedded.endpoints import Role as DatabaseRole
+from nadia.embedded.servers import EmbeddedServers
+from nadia.llm.saved_replies import SavedReplies
+from nadia.postgres.database import Database
 from nadia.postgres.schema import upgrade
 from nadia.redis.connection import RedisConnection, RedisSource
 from nadia.redis.events import LiveEvents
-from nadia.review import ReviewDesk, ReviewerRef, ReviewSettings
+from nadia.review.config import ReviewSettings
+from nadia.review.desk import ReviewDesk
+from nadia.review.models import ReviewerRef
 from nadia.settings.web import WebSettings
 from nadia.telegram.ownership import Ownership, Ownerships
 from nadia.telegram.sandbox.address import UnixAddress

@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from nadia.accounts import Role
-from nadia.embedded import RedisEndpoint
+from nadia.accounts.models import Role
+from nadia.embedded.endpoints import RedisEndpoint
 from support.desk_app import DeskHouse, desk_house
 
 As = Callable[..., Awaitable[httpx.AsyncClient]]

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from nadia.conversations import BatchState
+from nadia.conversations.models import BatchState
 from nadia.review.models import (
     DecisionKind,
     DecisionView,

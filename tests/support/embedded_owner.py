@@ -10,7 +10,8 @@ from pathlib import Path
 
 import structlog
 
-from nadia.embedded import EmbeddedServers, Home
+from nadia.embedded.home import Home
+from nadia.embedded.servers import EmbeddedServers
 
 
 async def main(home: Path) -> None:

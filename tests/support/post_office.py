@@ -6,11 +6,13 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from nadia.conversations import Conversation
-from nadia.delivery import Delivery, DeliverySettings, TypingSimulator
-from nadia.postgres import Database
+from nadia.conversations.models import Conversation
+from nadia.delivery.config import DeliverySettings
+from nadia.delivery.sender import Delivery
+from nadia.delivery.typing import TypingSimulator
+from nadia.postgres.database import Database
 from nadia.redis.events import LiveEvents
-from nadia.review import ReviewerRef
+from nadia.review.models import ReviewerRef
 from nadia.telegram.errors import GatewayError
 from nadia.telegram.gateway import Gateway
 from nadia.telegram.ownership import Ownership

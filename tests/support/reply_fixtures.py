@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from nadia.embedded import RedisEndpoint
-from nadia.postgres import Database
-from nadia.redis import RedisConnection, RedisSource
+from nadia.embedded.endpoints import RedisEndpoint
+from nadia.postgres.database import Database
+from nadia.redis.connection import RedisConnection, RedisSource
 from nadia.redis.events import LiveEvents
-from nadia.review import ReviewerRef
+from nadia.review.models import ReviewerRef
 from support.reply_world import World
 
 

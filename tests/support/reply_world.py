@@ -5,13 +5,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from nadia.conversations import Batches, BatchState, Conversation, Sealed, lock_batch, move
+from nadia.conversations.batches import Batches, Sealed
 from nadia.conversations.messages import Messages, NewMessage
+from nadia.conversations.models import BatchState, Conversation
 from nadia.conversations.pauses import Pauses
-from nadia.delivery import Outbox
-from nadia.postgres import Database
+from nadia.conversations.transitions import lock_batch, move
+from nadia.delivery.outbox import Outbox
+from nadia.postgres.database import Database
 from nadia.redis.events import LiveEvents
-from nadia.review import ReviewDesk, ReviewerRef, ReviewSettings
+from nadia.review.config import ReviewSettings
+from nadia.review.desk import ReviewDesk
+from nadia.review.models import ReviewerRef
 from nadia.telegram.ownership import Ownership, Ownerships
 
 ACCOUNT = "sandbox"

@@ -12,7 +12,9 @@ import psycopg
 from psycopg import sql
 from redis.asyncio import Redis
 
-from nadia.embedded import EmbeddedServers, Home, RedisEndpoint, Role
+from nadia.embedded.endpoints import RedisEndpoint, Role
+from nadia.embedded.home import Home
+from nadia.embedded.servers import EmbeddedServers
 from nadia.postgres import schema
 
 TEMPLATE = "nadia_template"

@@ -12,9 +12,10 @@ from urllib.parse import quote
 
 from nadia.accounts.models import Role
 from nadia.app.factory import account_service, open_database
-from nadia.embedded import EmbeddedServers
-from nadia.embedded import Role as PostgresRole
-from nadia.postgres import Database, schema
+from nadia.embedded.endpoints import Role as PostgresRole
+from nadia.embedded.servers import EmbeddedServers
+from nadia.postgres import schema
+from nadia.postgres.database import Database
 from nadia.settings import Config
 from nadia.telegram.sandbox.address import parse_address
 from nadia.telegram.sandbox.server import SandboxServer

@@ -7,7 +7,8 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 
-from nadia.accounts import Account, AccountService, Role
+from nadia.accounts.models import Account, Role
+from nadia.accounts.service import AccountService
 from nadia.settings.web import WebSettings
 from nadia.web.app import create_app
 from nadia.web.context import Banner

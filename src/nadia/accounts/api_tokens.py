@@ -9,7 +9,7 @@ from nadia.accounts.models import Account, ApiToken, Principal, Role
 from nadia.accounts.secrets import TOKEN_PREFIX, digest, new_secret
 from nadia.clock import Clock
 from nadia.errors import ConflictError, InvalidInputError, NotFoundError, RefusedError
-from nadia.postgres import Database
+from nadia.postgres.database import Database
 
 _USED_EVERY: Final = timedelta(minutes=1)
 _LONGEST_NAME: Final = 60

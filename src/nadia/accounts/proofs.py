@@ -15,7 +15,7 @@ from nadia.accounts.store import Credentials
 from nadia.accounts.totp import SecretBox, matching_step
 from nadia.clock import Clock
 from nadia.errors import InvalidInputError
-from nadia.postgres import Database
+from nadia.postgres.database import Database
 
 FAILURE_FLOOR: Final = timedelta(milliseconds=400)
 """No failed log-in is answered sooner; well above what hashing and counting take, so that neither shows."""

@@ -11,7 +11,7 @@ from nadia.accounts.secrets import digest_of_code, new_recovery_code
 from nadia.accounts.totp import SecretBox, enrolment_uri, matching_step, new_totp_secret
 from nadia.clock import Clock
 from nadia.errors import ConflictError, InvalidInputError
-from nadia.postgres import Connection, Database
+from nadia.postgres.database import Connection, Database
 
 RECOVERY_CODES: Final = 10
 

@@ -20,7 +20,7 @@ from nadia.accounts.throttle import AddressThrottle
 from nadia.accounts.totp import SecretBox
 from nadia.clock import Clock, utc_now
 from nadia.errors import ConflictError, InvalidInputError, NotFoundError, RefusedError
-from nadia.postgres import Connection, Database
+from nadia.postgres.database import Connection, Database
 
 log = structlog.get_logger(__name__)
 

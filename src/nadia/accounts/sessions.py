@@ -13,7 +13,7 @@ from nadia.accounts.proofs import Proofs, wrong_credentials
 from nadia.accounts.secrets import digest, new_secret
 from nadia.accounts.throttle import AddressThrottle
 from nadia.clock import Clock
-from nadia.postgres import Connection, Database
+from nadia.postgres.database import Connection, Database
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final, TypedDict
 
 from nadia.accounts.models import Account, AccountOverview, ApiToken, LinkPurpose, Principal, Role
-from nadia.postgres import Connection, Row
+from nadia.postgres.database import Connection, Row
 
 _COLUMNS: Final = """
     accounts.id, accounts.name, accounts.role, accounts.created_at, accounts.disabled_at,

@@ -11,9 +11,10 @@ from nadia.app import metrics
 from nadia.app.context import ProcessContext
 from nadia.app.supervision import Part
 from nadia.conversations.messages import NotOwnerError
-from nadia.delivery import Delivery, TypingSimulator
+from nadia.delivery.sender import Delivery
+from nadia.delivery.typing import TypingSimulator
 from nadia.errors import NadiaError, UnavailableError
-from nadia.inbound import AccountListener
+from nadia.inbound.listener import AccountListener
 from nadia.notices import Notice, Severity
 from nadia.notices import record as record_notice
 from nadia.telegram.errors import AccountRevokedError

@@ -5,19 +5,20 @@ from dataclasses import dataclass
 from nadia.accounts.service import AccountService
 from nadia.app.endpoints import Endpoints
 from nadia.app.texts import OperatorFiles
-from nadia.conversations import Batches, ConversationMemory
+from nadia.conversations.batches import Batches
+from nadia.conversations.memory import ConversationMemory
 from nadia.conversations.messages import Messages
 from nadia.conversations.pauses import Pauses
-from nadia.delivery import Outbox
-from nadia.drafting import DraftingWorker
-from nadia.inbound import Intake
-from nadia.llm import ModelChain
-from nadia.pacing import UserActivityTracker
+from nadia.delivery.outbox import Outbox
+from nadia.drafting.worker import DraftingWorker
+from nadia.inbound.intake import Intake
+from nadia.llm.chain import ModelChain
 from nadia.pacing.sweep import Sweep
-from nadia.postgres import Database
-from nadia.redis import RedisConnection
+from nadia.pacing.tracker import UserActivityTracker
+from nadia.postgres.database import Database
+from nadia.redis.connection import RedisConnection
 from nadia.redis.events import LiveEvents
-from nadia.review import ReviewDesk
+from nadia.review.desk import ReviewDesk
 from nadia.settings import Config
 from nadia.telegram.ownership import Ownerships
 

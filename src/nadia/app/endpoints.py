@@ -6,9 +6,11 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nadia.embedded import EmbeddedServers, Home, Role
+from nadia.embedded.endpoints import Role
+from nadia.embedded.home import Home
 from nadia.embedded.reports import ServerName
-from nadia.redis import RedisSource
+from nadia.embedded.servers import EmbeddedServers
+from nadia.redis.connection import RedisSource
 from nadia.settings import Config
 from nadia.telegram.sandbox.address import SOCKET_PATH_LIMIT, Address, UnixAddress, parse_address
 

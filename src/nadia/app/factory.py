@@ -14,21 +14,25 @@ from nadia.accounts.service import AccountService
 from nadia.app.context import ProcessContext
 from nadia.app.endpoints import Endpoints
 from nadia.app.texts import OperatorFiles
-from nadia.conversations import Batches, ConversationMemory, WalStream
+from nadia.conversations.batches import Batches
+from nadia.conversations.memory import ConversationMemory
 from nadia.conversations.messages import Messages
 from nadia.conversations.pauses import Pauses
-from nadia.delivery import Outbox
-from nadia.drafting import DraftingWorker
-from nadia.embedded import Home
+from nadia.conversations.wal import WalStream
+from nadia.delivery.outbox import Outbox
+from nadia.drafting.worker import DraftingWorker
+from nadia.embedded.home import Home
 from nadia.errors import UnavailableError
-from nadia.inbound import Intake
-from nadia.llm import ModelChain
-from nadia.pacing import Bursts, UserActivityTracker
+from nadia.inbound.intake import Intake
+from nadia.llm.chain import ModelChain
+from nadia.pacing.bursts import Bursts
 from nadia.pacing.sweep import Sweep
-from nadia.postgres import Database, schema
-from nadia.redis import RedisConnection
+from nadia.pacing.tracker import UserActivityTracker
+from nadia.postgres import schema
+from nadia.postgres.database import Database
+from nadia.redis.connection import RedisConnection
 from nadia.redis.events import LiveEvents
-from nadia.review import ReviewDesk
+from nadia.review.desk import ReviewDesk
 from nadia.settings import Config
 from nadia.telegram.ownership import Ownerships
 

@@ -11,8 +11,11 @@ from nadia.accounts.service import AccountService
 from nadia.app import texts
 from nadia.app.endpoints import Endpoints
 from nadia.conversations import audit
-from nadia.embedded import EmbeddedServers, Home, StartResult
-from nadia.postgres import Database, schema
+from nadia.embedded.home import Home
+from nadia.embedded.reports import StartResult
+from nadia.embedded.servers import EmbeddedServers
+from nadia.postgres import schema
+from nadia.postgres.database import Database
 from nadia.settings import Config
 from nadia.telegram.sandbox.server import SandboxServer
 

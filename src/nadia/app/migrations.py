@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from nadia.conversations import audit
 from nadia.errors import RefusedError
-from nadia.postgres import Database, schema
+from nadia.postgres import schema
+from nadia.postgres.database import Database
 
 # What the server's statistics say: near enough to see what is at stake, and quick on large tables.
 _ROWS = """

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from nadia.drafting.texts import disclosure, persona
-from nadia.llm import SavedReplies
+from nadia.llm.saved_replies import SavedReplies
 from nadia.settings import Config
 
 _SHIPPED: Final = {

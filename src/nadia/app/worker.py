@@ -10,9 +10,9 @@ import structlog
 from nadia.app.context import ProcessContext
 from nadia.app.supervision import Part
 from nadia.errors import UnavailableError
-from nadia.pacing import UserActivityTracker
 from nadia.pacing.skew import ClockSkew
 from nadia.pacing.sweep import SWEEP_SECONDS, Sweep
+from nadia.pacing.tracker import UserActivityTracker
 
 log = structlog.get_logger(__name__)
 

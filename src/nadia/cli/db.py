@@ -12,7 +12,7 @@ from nadia.cli.output import JsonOption, print_json
 from nadia.cli.process_config import load_config, operator
 
 if TYPE_CHECKING:
-    from nadia.postgres import Database
+    from nadia.postgres.database import Database
     from nadia.settings import Config
 
 app = command_group("Migrate and check the schema of PostgreSQL.")
@@ -122,7 +122,7 @@ def sql(down: Annotated[bool, typer.Option("--down", help="The way back instead.
 async def _schema_owner(config: "Config") -> "AsyncIterator[tuple[Database, str]]":
     """Connect as the role that owns the schema; embedded servers that are not running are started for it."""
     from nadia.app.installation import reachable_servers
-    from nadia.postgres import Database
+    from nadia.postgres.database import Database
 
     async with reachable_servers(config) as endpoints:
         database = Database(dsn=endpoints.postgres_owner, application_name="nadia-db", pool_size=2)
@@ -136,7 +136,8 @@ async def _schema_owner(config: "Config") -> "AsyncIterator[tuple[Database, str]
 async def _applied(config: "Config") -> str | None:
     from nadia.app.endpoints import Endpoints
     from nadia.app.factory import require_running
-    from nadia.postgres import Database, schema
+    from nadia.postgres import schema
+    from nadia.postgres.database import Database
 
     require_running(config)
     database = Database(dsn=Endpoints.of(config).postgres_owner, application_name="nadia-db", pool_size=2)

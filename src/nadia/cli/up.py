@@ -63,7 +63,7 @@ def _require_free_port(config: "Config") -> None:
     PortInUseError
         If another program listens where the pages are to be.
     """
-    from nadia.embedded import Home
+    from nadia.embedded.home import Home
     from nadia.web.server import PortInUseError
 
     host, port = config.web.host, config.web.port

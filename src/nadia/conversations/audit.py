@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from nadia.postgres import Connection
+from nadia.postgres.database import Connection
 
 SYSTEM: Final = "system"
 """The actor of what no person asked for."""

@@ -19,7 +19,7 @@ from nadia.conversations.transitions import (
 )
 from nadia.notices import Notice, Severity
 from nadia.notices import record as record_notice
-from nadia.postgres import Connection, Database
+from nadia.postgres.database import Connection, Database
 
 log = structlog.get_logger(__name__)
 

@@ -17,7 +17,10 @@ from nadia.constants import MAX_HISTORY_LENGTH, MEMORY_TTL_SECONDS, TELEGRAM_TEX
 from nadia.conversations.messages import Message, Messages, NewMessage, Recorded
 from nadia.conversations.models import Conversation
 from nadia.errors import UnavailableError
-from nadia.redis import Command, RedisConnection, RedisConnectionMixin, Script, keys
+from nadia.redis import keys
+from nadia.redis.commands import Command, Script
+from nadia.redis.connection import RedisConnection
+from nadia.redis.mixin import RedisConnectionMixin
 
 log = structlog.get_logger(__name__)
 

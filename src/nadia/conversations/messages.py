@@ -8,7 +8,7 @@ from nadia.conversations.models import Conversation
 from nadia.conversations.parked_updates import park_update
 from nadia.conversations.transitions import conversation_from_row
 from nadia.errors import NadiaError, NotFoundError
-from nadia.postgres import Connection, Database
+from nadia.postgres.database import Connection, Database
 from nadia.redis.keys import partition_of
 
 # Every inbound statement begins with this: the account's row, if it is still ours. The share lock holds up a take-over

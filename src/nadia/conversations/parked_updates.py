@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from nadia.notices import Notice, Severity
 from nadia.notices import record as record_notice
-from nadia.postgres import Connection
+from nadia.postgres.database import Connection
 
 # Only the account's owner may pass over one of its updates.
 _PARK = """

@@ -8,7 +8,7 @@ from typing import Final
 
 from nadia.conversations import audit
 from nadia.errors import NotFoundError
-from nadia.postgres import Connection, Database
+from nadia.postgres.database import Connection, Database
 from nadia.redis.events import LiveEvents
 
 PAUSES_CHANGED: Final = "pauses.changed"

@@ -10,7 +10,7 @@ import structlog
 from nadia.conversations import audit, metrics
 from nadia.conversations.models import OPEN_STATES, Batch, BatchState, Conversation
 from nadia.errors import ConflictError, NotFoundError
-from nadia.postgres import Connection, Row
+from nadia.postgres.database import Connection, Row
 
 log = structlog.get_logger(__name__)
 

@@ -13,8 +13,10 @@ from typing import Final, TypeAlias, cast
 import structlog
 from redis.exceptions import ResponseError
 
-from nadia.redis import Command, RedisConnection, RedisConnectionMixin, Script
+from nadia.redis.commands import Command, Script
+from nadia.redis.connection import RedisConnection
 from nadia.redis.keys import WAL_STREAM
+from nadia.redis.mixin import RedisConnectionMixin
 from nadia.redis.streams import stream_entries
 
 log = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ from typing import Final
 
 from nadia.delivery import store
 from nadia.delivery.models import Turn
-from nadia.postgres import Database
+from nadia.postgres.database import Database
 from nadia.telegram.gateway import Gateway, IncomingMessage
 
 _PAGE: Final = 100

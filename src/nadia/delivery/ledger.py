@@ -12,10 +12,12 @@ from typing import Final
 
 import structlog
 
-from nadia.conversations import BatchState, LockedBatch, audit, lock_batch, move
+from nadia.conversations import audit
 from nadia.conversations.batches import park
 from nadia.conversations.messages import NotOwnerError
+from nadia.conversations.models import BatchState
 from nadia.conversations.pauses import Activity, Pauses, is_paused
+from nadia.conversations.transitions import LockedBatch, lock_batch, move
 from nadia.delivery import metrics, store
 from nadia.delivery.metrics import Failure
 from nadia.delivery.models import Bubble, BubbleState, Turn
@@ -23,7 +25,7 @@ from nadia.delivery.outbox import put_on_record
 from nadia.errors import UnavailableError
 from nadia.notices import Notice, Severity
 from nadia.notices import record as record_notice
-from nadia.postgres import Connection, Database
+from nadia.postgres.database import Connection, Database
 from nadia.redis.events import LiveEvents
 from nadia.telegram.ownership import Ownership, owns
 

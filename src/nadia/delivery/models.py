@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from nadia.conversations import Conversation
+from nadia.conversations.models import Conversation
 
 
 class BubbleState(StrEnum):

@@ -7,12 +7,14 @@ import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from nadia.conversations import BatchState, LockedBatch, audit, move
+from nadia.conversations import audit
 from nadia.conversations.messages import record_sent
+from nadia.conversations.models import BatchState
+from nadia.conversations.transitions import LockedBatch, move
 from nadia.delivery import store
 from nadia.delivery.models import Bubble, BubbleState
 from nadia.errors import ConflictError
-from nadia.postgres import Connection
+from nadia.postgres.database import Connection
 
 
 def new_random_id() -> int:

@@ -13,7 +13,7 @@ from nadia.delivery.ledger import Ledger
 from nadia.delivery.metrics import FAILURES, Failure
 from nadia.delivery.models import BubbleState, Turn
 from nadia.delivery.typing import Beat, TypingSimulator
-from nadia.postgres import Database
+from nadia.postgres.database import Database
 from nadia.telegram.errors import (
     AccountRevokedError,
     FloodWaitError,

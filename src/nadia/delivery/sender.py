@@ -18,7 +18,7 @@ from nadia.delivery.metrics import Failure
 from nadia.delivery.reply import ReplySender
 from nadia.delivery.typing import TypingSimulator
 from nadia.errors import NadiaError, UnavailableError
-from nadia.postgres import Database
+from nadia.postgres.database import Database
 from nadia.redis.events import LiveEvents
 from nadia.telegram.errors import AccountRevokedError
 from nadia.telegram.gateway import Gateway

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from nadia.delivery.models import Bubble, BubbleState
-from nadia.postgres import Connection, Row
+from nadia.postgres.database import Connection, Row
 
 _BUBBLE_COLUMNS = """
 id, decision_id, batch_id, conversation_id, position, text, random_id, conversation_revision, discloses, state,

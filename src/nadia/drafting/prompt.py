@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from nadia.constants import TELEGRAM_TEXT_LIMIT
-from nadia.conversations import Remembered
-from nadia.llm import ChatMessage
+from nadia.conversations.memory import Remembered
+from nadia.llm.models import ChatMessage
 
 DRAFT_BUBBLES: Final = 4
 """A reply in more pieces than a person would send is joined."""

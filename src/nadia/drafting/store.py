@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from nadia.constants import CONSTITUTION_VERSION
-from nadia.conversations import Batch, LockedBatch
-from nadia.postgres import Connection
+from nadia.conversations.models import Batch
+from nadia.conversations.transitions import LockedBatch
+from nadia.postgres.database import Connection
 
 # An attempt is counted before it begins: one that kills the process counts too. What somebody drafts is left to them,
 # unless that attempt was the caller's own, has ended, and could not say so.

@@ -11,27 +11,20 @@ from typing import Final
 import structlog
 
 from nadia.constants import MAX_HISTORY_LENGTH
-from nadia.conversations import (
-    Batches,
-    BatchState,
-    ConversationMemory,
-    LockedBatch,
-    Remembered,
-    WalEntry,
-    WalStream,
-    audit,
-    lock_batch,
-    move,
-)
-from nadia.conversations.batches import park
+from nadia.conversations import audit
+from nadia.conversations.batches import Batches, park
+from nadia.conversations.memory import ConversationMemory, Remembered
+from nadia.conversations.models import BatchState
 from nadia.conversations.pauses import Activity, is_paused
-from nadia.conversations.wal import LONGEST_WAIT_SECONDS
+from nadia.conversations.transitions import LockedBatch, lock_batch, move
+from nadia.conversations.wal import LONGEST_WAIT_SECONDS, WalEntry, WalStream
 from nadia.drafting import metrics, store
 from nadia.drafting.config import DraftingSettings
 from nadia.drafting.prompt import bubbles_of, build_prompt
 from nadia.errors import ConfigurationError, NadiaError, NotFoundError, UnavailableError
-from nadia.llm import Completion, Drafter, NoModelAvailableError
-from nadia.postgres import Database
+from nadia.llm.errors import NoModelAvailableError
+from nadia.llm.models import Completion, Drafter
+from nadia.postgres.database import Database
 from nadia.redis.events import LiveEvents
 
 log = structlog.get_logger(__name__)

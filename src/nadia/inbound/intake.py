@@ -8,11 +8,12 @@ from typing import Final
 import structlog
 
 from nadia.clock import Clock, utc_now
-from nadia.conversations import Conversation, ConversationMemory
+from nadia.conversations.memory import ConversationMemory
 from nadia.conversations.messages import Messages, NewMessage, Recorded
+from nadia.conversations.models import Conversation
 from nadia.errors import NotFoundError, UnavailableError
 from nadia.inbound import metrics
-from nadia.pacing import UserActivityTracker
+from nadia.pacing.tracker import UserActivityTracker
 from nadia.redis.events import LiveEvents
 from nadia.telegram.gateway import (
     Event,

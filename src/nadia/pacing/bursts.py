@@ -9,7 +9,10 @@ from typing import Final, cast
 from nadia.constants import PARTITIONS, TYPING_SIGNAL_SECONDS
 from nadia.pacing import scripts
 from nadia.pacing.config import PacingSettings
-from nadia.redis import Command, RedisConnection, RedisConnectionMixin, keys
+from nadia.redis import keys
+from nadia.redis.commands import Command
+from nadia.redis.connection import RedisConnection
+from nadia.redis.mixin import RedisConnectionMixin
 from nadia.redis.streams import stream_entries
 
 _CLAIMED_AT_ONCE: Final = 50

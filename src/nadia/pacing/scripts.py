@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from nadia.constants import DAY_IN_SECONDS
-from nadia.redis import Script
+from nadia.redis.commands import Script
 
 _LIFETIME: Final = DAY_IN_SECONDS * 1000
 

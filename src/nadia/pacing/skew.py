@@ -10,7 +10,7 @@ from nadia.clock import Clock, utc_now
 from nadia.notices import Notice
 from nadia.notices import record as record_notice
 from nadia.pacing import metrics
-from nadia.postgres import Database
+from nadia.postgres.database import Database
 
 log = structlog.get_logger(__name__)
 

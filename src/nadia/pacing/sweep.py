@@ -5,10 +5,13 @@ from typing import Final
 
 import structlog
 
-from nadia.conversations import Batches, WalStream
+from nadia.conversations.batches import Batches
+from nadia.conversations.wal import WalStream
 from nadia.pacing import metrics
 from nadia.pacing.bursts import Bursts
-from nadia.redis import RedisConnection, RedisConnectionMixin, keys
+from nadia.redis import keys
+from nadia.redis.connection import RedisConnection
+from nadia.redis.mixin import RedisConnectionMixin
 
 log = structlog.get_logger(__name__)
 

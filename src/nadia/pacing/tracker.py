@@ -10,12 +10,13 @@ from typing import Final
 import structlog
 
 from nadia.clock import Clock, utc_now
-from nadia.conversations import Batches, Sealed, SealPostponed, WalStream
+from nadia.conversations.batches import Batches, Sealed, SealPostponed
+from nadia.conversations.wal import WalStream
 from nadia.errors import NadiaError, UnavailableError
 from nadia.pacing import metrics
 from nadia.pacing.bursts import Burst, Bursts
 from nadia.pacing.config import PacingSettings
-from nadia.redis import Command
+from nadia.redis.commands import Command
 from nadia.redis.events import LiveEvents
 
 log = structlog.get_logger(__name__)

@@ -1,7 +1,7 @@
 """Decisions on record, and counted."""
 
-from nadia.conversations import LockedBatch
-from nadia.postgres import Connection
+from nadia.conversations.transitions import LockedBatch
+from nadia.postgres.database import Connection
 from nadia.review import metrics, store
 from nadia.review.models import DecisionKind, ReviewerRef
 

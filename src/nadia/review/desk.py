@@ -8,11 +8,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from nadia.conversations import BatchState, LockedBatch, TransitionError, audit, lock_batch, move
+from nadia.conversations import audit
 from nadia.conversations.batches import take_members
-from nadia.delivery import Outbox
+from nadia.conversations.models import BatchState
+from nadia.conversations.transitions import LockedBatch, TransitionError, lock_batch, move
+from nadia.delivery.outbox import Outbox
 from nadia.errors import InvalidInputError, NadiaError
-from nadia.postgres import Connection, Database
+from nadia.postgres.database import Connection, Database
 from nadia.redis.events import LiveEvents
 from nadia.review import metrics, store
 from nadia.review.bubbles import check_bubbles, check_disclosure, check_reason

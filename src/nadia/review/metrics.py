@@ -1,6 +1,6 @@
 """Figures of the review desk."""
 
-from nadia.conversations import BatchState
+from nadia.conversations.models import BatchState
 from nadia.metrics import STAGE_SECONDS, counter, gauge, histogram
 from nadia.review.models import DecisionKind
 

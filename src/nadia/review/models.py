@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from nadia.conversations import BatchState
+from nadia.conversations.models import BatchState
 
 
 class DecisionKind(StrEnum):

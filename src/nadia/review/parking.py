@@ -1,9 +1,10 @@
 """Taking up what was parked, as a person decides."""
 
-from nadia.conversations import BatchState, LockedBatch, move
-from nadia.delivery import Outbox
+from nadia.conversations.models import BatchState
+from nadia.conversations.transitions import LockedBatch, move
+from nadia.delivery.outbox import Outbox
 from nadia.errors import ConflictError
-from nadia.postgres import Connection
+from nadia.postgres.database import Connection
 from nadia.review import store
 from nadia.review.decisions import record_decision
 from nadia.review.models import DecisionKind, Resolution, ReviewerRef

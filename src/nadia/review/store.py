@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from nadia.conversations import BatchState
+from nadia.conversations.models import BatchState
 from nadia.errors import NotFoundError
-from nadia.postgres import Connection, Row
+from nadia.postgres.database import Connection, Row
 from nadia.review.models import (
     AuditView,
     DecisionKind,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from nadia.postgres import Connection, Database
+from nadia.postgres.database import Connection, Database
 from nadia.telegram.gateway import State
 
 _REGISTER = """
@@ -200,7 +200,6 @@ class Ownerships:
         async with self._database.connection() as conn:
             if (await conn.execute(_STORE_STATE, values)).rowcount:
                 ownership.state = state
-        ownership.state = state
 
     def _deadline(self, begun: float) -> float:
         return begun + self._lease_seconds - SAFETY_SECONDS

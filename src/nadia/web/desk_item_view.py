@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from nadia.conversations import BatchState
+from nadia.conversations.models import BatchState
 from nadia.review.models import (
     AuditView,
     DecisionKind,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from nadia.conversations import BatchState
+from nadia.conversations.models import BatchState
 from nadia.review.models import DeskCounts, QueueItem
 from nadia.web.desk_models import Tab
 from nadia.web.desk_words import STATE_NAMES, Mark, duration, risk_marks, seconds_left

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from nadia.conversations import BatchState
+from nadia.conversations.models import BatchState
 
 DECIDABLE: Final = frozenset({BatchState.SEALED, BatchState.DRAFTED, BatchState.IN_REVIEW})
 """States in which a reviewer decides."""

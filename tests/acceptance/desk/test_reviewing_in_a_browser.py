@@ -6,8 +6,8 @@ import re
 import pytest
 from playwright.async_api import Page, expect
 
-from nadia.accounts import Role
-from nadia.conversations import BatchState
+from nadia.accounts.models import Role
+from nadia.conversations.models import BatchState
 from support.browser import Visitors
 from support.desk_app import DISCLOSURE, DeskHouse, fill
 

@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from nadia.accounts import Account, AccountService, Role
 from nadia.accounts.errors import UnauthenticatedError
+from nadia.accounts.models import Account, Role
+from nadia.accounts.service import AccountService
 from nadia.errors import ConflictError, InvalidInputError, NotFoundError, RefusedError
-from nadia.postgres import Database
+from nadia.postgres.database import Database
 from support.account_fixtures import PASSWORD, ManualClock, audit_actions
 
 OTHER_PASSWORD = "eleven silent harbours"

@@ -8,11 +8,12 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from nadia.accounts import Account, AccountService
 from nadia.accounts.errors import SecondFactorRequiredError, ThrottledError, UnauthenticatedError
+from nadia.accounts.models import Account
+from nadia.accounts.service import AccountService
 from nadia.accounts.sessions import NewSession
 from nadia.errors import ConfigurationError, ConflictError, InvalidInputError
-from nadia.postgres import Database
+from nadia.postgres.database import Database
 from support.account_fixtures import PASSWORD, SECRET_KEY, ManualClock, audit_actions
 
 

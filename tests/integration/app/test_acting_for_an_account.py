@@ -13,8 +13,8 @@ from nadia.app.context import ProcessContext
 from nadia.app.factory import open_context
 from nadia.app.installation import sandbox_server
 from nadia.app.supervision import run_parts
-from nadia.conversations import Sealed
-from nadia.embedded import RedisEndpoint
+from nadia.conversations.batches import Sealed
+from nadia.embedded.endpoints import RedisEndpoint
 from nadia.settings import Config
 from nadia.telegram.ownership import Ownership
 from nadia.telegram.sandbox.control import SandboxControl

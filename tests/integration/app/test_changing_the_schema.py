@@ -4,7 +4,8 @@ import pytest
 
 from nadia.app import migrations
 from nadia.errors import RefusedError
-from nadia.postgres import Database, schema
+from nadia.postgres import schema
+from nadia.postgres.database import Database
 from nadia.telegram.ownership import Ownerships
 from support.servers import ClonedDatabase
 

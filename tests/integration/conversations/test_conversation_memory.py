@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nadia.constants import MAX_HISTORY_LENGTH, MEMORY_TTL_SECONDS, TELEGRAM_TEXT_LIMIT
-from nadia.conversations import Conversation, ConversationMemory
-from nadia.conversations.memory import version_of
+from nadia.conversations.memory import ConversationMemory, version_of
 from nadia.conversations.messages import NewMessage, Recorded, record_sent
-from nadia.redis import RedisConnection, RedisSource
+from nadia.conversations.models import Conversation
+from nadia.redis.connection import RedisConnection, RedisSource
 from nadia.redis.keys import memory as memory_key
 from nadia.telegram.gateway import MessageEdited, MessagesDeleted
 from support.core import START, Core, HandClock, open_core

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from nadia.conversations import BatchState, Sealed, SealPostponed
-from nadia.postgres import DatabaseError
+from nadia.conversations.batches import Sealed, SealPostponed
+from nadia.conversations.models import BatchState
+from nadia.postgres.database import DatabaseError
 from support.core import Core
 
 S = BatchState

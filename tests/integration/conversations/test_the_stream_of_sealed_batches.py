@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from nadia.conversations import WalStream
-from nadia.redis import Command, RedisConnection, RedisSource
+from nadia.conversations.wal import WalStream
+from nadia.redis.commands import Command
+from nadia.redis.connection import RedisConnection, RedisSource
 from nadia.redis.keys import WAL_STREAM
 from support.core import until
 

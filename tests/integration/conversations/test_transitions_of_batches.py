@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from nadia.conversations import BatchState, Sealed, TransitionError, lock_batch, move
-from nadia.conversations.transitions import ALLOWED
+from nadia.conversations.batches import Sealed
+from nadia.conversations.models import BatchState
+from nadia.conversations.transitions import ALLOWED, TransitionError, lock_batch, move
 from nadia.errors import NotFoundError
 from nadia.notices import Notice, Severity
 from nadia.notices import record as record_notice

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nadia.delivery import sender
-from nadia.review import ReviewerRef
+from nadia.review.models import ReviewerRef
 from support.post_office import PostOffice
 from support.reply_fixtures import desk_database, live_events, reviewer, world
 from support.reply_world import World

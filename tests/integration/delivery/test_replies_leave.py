@@ -4,15 +4,18 @@ import asyncio
 
 import pytest
 
-from nadia.conversations import BatchState, Conversation, Sealed, SealPostponed, TransitionError, lock_batch, move
+from nadia.conversations.batches import Sealed, SealPostponed
 from nadia.conversations.messages import NotOwnerError
+from nadia.conversations.models import BatchState, Conversation
 from nadia.conversations.pauses import Activity
-from nadia.delivery import DeliverySettings, Outbox
+from nadia.conversations.transitions import TransitionError, lock_batch, move
+from nadia.delivery.config import DeliverySettings
+from nadia.delivery.outbox import Outbox
 from nadia.metrics import REGISTRY
-from nadia.postgres import Database
-from nadia.redis import RedisConnection, RedisSource
+from nadia.postgres.database import Database
+from nadia.redis.connection import RedisConnection, RedisSource
 from nadia.redis.events import LiveEvents
-from nadia.review import Resolution, ReviewerRef
+from nadia.review.models import Resolution, ReviewerRef
 from nadia.telegram.gateway import SentMessage
 from nadia.telegram.sandbox.faults import FaultKind
 from nadia.telegram.sandbox.wire import DeskTyping, Written

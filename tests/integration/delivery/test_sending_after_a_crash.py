@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from nadia.conversations import Conversation
 from nadia.conversations.messages import NewMessage
-from nadia.delivery import DeliverySettings
+from nadia.conversations.models import Conversation
+from nadia.delivery.config import DeliverySettings
 from nadia.delivery.hold import Hold
 from nadia.delivery.ledger import Ledger
 from nadia.delivery.reply import ReplySender
 from nadia.delivery.typing import TypingSimulator
-from nadia.review import Resolution
+from nadia.review.models import Resolution
 from nadia.telegram.errors import GatewayError, RandomIdDuplicateError, SendUncertainError
 from nadia.telegram.gateway import IncomingMessage, SentMessage
 from nadia.telegram.sandbox.address import UnixAddress

@@ -8,13 +8,14 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from nadia.conversations import Conversation
+from nadia.conversations.models import Conversation
 from nadia.conversations.pauses import Activity
-from nadia.delivery import DeliverySettings
-from nadia.embedded import EmbeddedServers, Role
+from nadia.delivery.config import DeliverySettings
+from nadia.embedded.endpoints import Role
+from nadia.embedded.servers import EmbeddedServers
 from nadia.errors import UnavailableError
 from nadia.metrics import REGISTRY
-from nadia.postgres import Connection, Database
+from nadia.postgres.database import Connection, Database
 from nadia.telegram.errors import AccountRevokedError, GatewayDisconnectedError, SendRefusedError, SendUncertainError
 from nadia.telegram.gateway import IncomingMessage, SentMessage
 from nadia.telegram.sandbox.faults import FaultKind, FaultPlan

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from nadia.conversations import BatchState
+from nadia.conversations.models import BatchState
 from nadia.conversations.pauses import Activity
 from nadia.errors import ConfigurationError, UnavailableError
-from nadia.llm import ChatMessage, NoModelAvailableError
-from nadia.redis import RedisSource
+from nadia.llm.errors import NoModelAvailableError
+from nadia.llm.models import ChatMessage
+from nadia.redis.connection import RedisSource
 from support.core import ACCOUNT, Core, ScriptedDrafter, open_core, running, until
 from support.servers import ClonedDatabase
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from nadia.conversations import BatchState
-from nadia.embedded import RedisEndpoint
+from nadia.conversations.models import BatchState
+from nadia.embedded.endpoints import RedisEndpoint
 from nadia.errors import UnavailableError
-from nadia.llm import ChatMessage
-from nadia.redis import RedisSource
+from nadia.llm.models import ChatMessage
+from nadia.redis.connection import RedisSource
 from support.core import Core, ScriptedDrafter, open_core, running, until
 from support.servers import ClonedDatabase, redis_client
 

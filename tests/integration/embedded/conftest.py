@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from nadia.embedded import Home, ServerBinaryMissingError, binaries
+from nadia.embedded import binaries
+from nadia.embedded.errors import ServerBinaryMissingError
+from nadia.embedded.home import Home
 from support.server_processes import running_below
 from support.servers import open_home, short_folder
 

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from nadia.embedded import EmbeddedServers, Home, ServerStartError, StartResult
 from nadia.embedded.binaries import Program, RedisProgram, RedisVersion
+from nadia.embedded.errors import ServerStartError
+from nadia.embedded.home import Home
 from nadia.embedded.redis import EmbeddedRedis
+from nadia.embedded.reports import StartResult
+from nadia.embedded.servers import EmbeddedServers
 from support.servers import redis_client
 
 

@@ -15,8 +15,11 @@ import psutil
 import psycopg
 import pytest
 
-from nadia.embedded import EmbeddedServers, Exited, Home, Restarted, Role, ServerEvent
 from nadia.embedded.binaries import find_postgres
+from nadia.embedded.endpoints import Role
+from nadia.embedded.home import Home
+from nadia.embedded.reports import Exited, Restarted, ServerEvent
+from nadia.embedded.servers import EmbeddedServers
 from support import embedded_owner
 from support.eventually import eventually
 from support.server_processes import running_below

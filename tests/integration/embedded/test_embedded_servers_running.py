@@ -13,8 +13,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from nadia.embedded import EmbeddedServers, Home, HomeInUseError, Role, ServerStartError
+from nadia.embedded.endpoints import Role
+from nadia.embedded.errors import HomeInUseError, ServerStartError
+from nadia.embedded.home import Home
 from nadia.embedded.process import run_program
+from nadia.embedded.servers import EmbeddedServers
 from nadia.embedded.service_user import ServiceUser
 from support.server_processes import running_below
 from support.servers import redis_client, short_folder

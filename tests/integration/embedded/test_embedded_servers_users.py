@@ -15,10 +15,11 @@ import psycopg
 import pytest
 
 import nadia
-from nadia.embedded import EmbeddedServers, Home
 from nadia.embedded.binaries import find_postgres
 from nadia.embedded.binary_copies import within_reach
+from nadia.embedded.home import Home
 from nadia.embedded.process import run_program
+from nadia.embedded.servers import EmbeddedServers
 from nadia.embedded.service_user import ServiceUser
 from support import embedded_owner
 from support.eventually import eventually

@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from nadia.embedded import RedisEndpoint
+from nadia.embedded.endpoints import RedisEndpoint
 from support.servers import redis_client
 
 

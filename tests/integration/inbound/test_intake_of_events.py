@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from nadia.conversations import BatchState
 from nadia.conversations.messages import NotOwnerError
-from nadia.redis import Command
+from nadia.conversations.models import BatchState
+from nadia.redis.commands import Command
 from nadia.telegram.gateway import MessageEdited, MessageKind, MessagesDeleted, Peer, TypingStarted
 from support.core import NETWORK, START, Core, HandClock
 

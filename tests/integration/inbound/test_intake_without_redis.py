@@ -6,9 +6,9 @@ import signal
 import statistics
 import time
 
-from nadia.embedded import EmbeddedServers
+from nadia.embedded.servers import EmbeddedServers
 from nadia.errors import UnavailableError
-from nadia.redis import RedisSource
+from nadia.redis.connection import RedisSource
 from support.core import Core, open_core, until
 from support.servers import ClonedDatabase
 

@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from nadia.conversations.messages import NotOwnerError
-from nadia.embedded import EmbeddedServers, Role
-from nadia.inbound import AccountListener
+from nadia.embedded.endpoints import Role
+from nadia.embedded.servers import EmbeddedServers
+from nadia.inbound.listener import AccountListener
 from nadia.postgres import schema
-from nadia.redis import RedisSource
+from nadia.redis.connection import RedisSource
 from nadia.telegram.errors import GatewayDisconnectedError
 from nadia.telegram.gateway import Gateway, TypingStarted, Update
 from support.core import ACCOUNT, NETWORK, Core, open_core, until

@@ -7,7 +7,8 @@ import pytest
 
 from nadia.conversations.messages import NotOwnerError
 from nadia.errors import UnavailableError
-from nadia.inbound import AccountListener, listener
+from nadia.inbound import listener
+from nadia.inbound.listener import AccountListener
 from nadia.telegram.errors import GatewayDisconnectedError
 from nadia.telegram.gateway import (
     Event,

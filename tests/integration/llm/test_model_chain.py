@@ -7,7 +7,11 @@ import pytest
 
 from nadia import metrics
 from nadia.errors import ConfigurationError, InvalidInputError
-from nadia.llm import ChatMessage, Completion, ModelChain, NoModelAvailableError, SavedReplies, load_registry
+from nadia.llm.chain import ModelChain
+from nadia.llm.errors import NoModelAvailableError
+from nadia.llm.models import ChatMessage, Completion
+from nadia.llm.registry import load_registry
+from nadia.llm.saved_replies import SavedReplies
 from nadia.resilience import BreakerState
 from support.openai_server import OpenAIServer, completion, cut, failure, hang
 

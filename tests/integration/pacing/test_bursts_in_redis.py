@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from nadia.pacing import Burst, Bursts, PacingSettings
-from nadia.redis import RedisConnection, RedisSource
+from nadia.pacing.bursts import Burst, Bursts
+from nadia.pacing.config import PacingSettings
+from nadia.redis.connection import RedisConnection, RedisSource
 from support.core import START, HandClock
 
 SETTINGS = PacingSettings(window_seconds=5, longest_seconds=60, largest_batch=4, lease_seconds=30)

@@ -7,7 +7,7 @@ import pytest
 
 from nadia.app import worker
 from nadia.clock import utc_now
-from nadia.conversations import BatchState
+from nadia.conversations.models import BatchState
 from nadia.metrics import REGISTRY
 from nadia.pacing.skew import ClockSkew
 from support.core import Core, HandClock, running, until

@@ -7,10 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from nadia.conversations import BatchState
-from nadia.embedded import EmbeddedServers, RedisEndpoint
-from nadia.pacing import PacingSettings
-from nadia.redis import RedisSource
+from nadia.conversations.models import BatchState
+from nadia.embedded.endpoints import RedisEndpoint
+from nadia.embedded.servers import EmbeddedServers
+from nadia.pacing.config import PacingSettings
+from nadia.redis.connection import RedisSource
 from nadia.redis.keys import WAL_STREAM
 from support.core import ACCOUNT, START, Core, HandClock, open_core, running, texts_by_batch, until
 from support.servers import ClonedDatabase, redis_client

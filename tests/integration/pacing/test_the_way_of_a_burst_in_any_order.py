@@ -19,9 +19,11 @@ from hypothesis.stateful import (
 )
 
 from nadia.constants import PARTITIONS
-from nadia.conversations import OPEN_STATES, BatchState, TransitionError
-from nadia.pacing import Burst
-from nadia.redis import Command, RedisSource
+from nadia.conversations.models import OPEN_STATES, BatchState
+from nadia.conversations.transitions import TransitionError
+from nadia.pacing.bursts import Burst
+from nadia.redis.commands import Command
+from nadia.redis.connection import RedisSource
 from nadia.redis.keys import due_set
 from nadia.telegram.gateway import TypingStarted
 from support.core import Core, HandClock, ScriptedDrafter, open_core

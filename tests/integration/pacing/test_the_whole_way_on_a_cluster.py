@@ -1,6 +1,6 @@
 """From intake to draft with Redis as a cluster: the same as with one."""
 
-from nadia.pacing import PacingSettings
+from nadia.pacing.config import PacingSettings
 from support.core import ScriptedDrafter, open_core, running, until
 from support.redis_cluster import RunningCluster
 from support.servers import ClonedDatabase

@@ -10,7 +10,8 @@ import pytest
 from nadia.app.factory import account_service, open_database
 from nadia.app.installation import first_login_path
 from nadia.errors import UnavailableError
-from nadia.postgres import Database, schema
+from nadia.postgres import schema
+from nadia.postgres.database import Database
 from nadia.settings import Config
 from support.command_line import Outcome, run_nadia
 from support.servers import ClonedDatabase

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 
-from nadia.postgres import Database
+from nadia.postgres.database import Database
 from support.servers import ClonedDatabase
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from nadia.postgres import Database, DatabaseError, schema
+from nadia.postgres import schema
+from nadia.postgres.database import Database, DatabaseError
 from support.servers import ClonedDatabase
 
 

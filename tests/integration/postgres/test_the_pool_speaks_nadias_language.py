@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 
-from nadia.embedded import EmbeddedServers
+from nadia.embedded.servers import EmbeddedServers
 from nadia.errors import UnavailableError
-from nadia.postgres import Database, DatabaseError
+from nadia.postgres.database import Database, DatabaseError
 from support.servers import ClonedDatabase, short_folder, start_servers
 
 

@@ -6,8 +6,8 @@ from contextlib import aclosing
 
 import pytest
 
-from nadia.redis import Command, RedisConnection
-from nadia.redis.connection import RedisSource
+from nadia.redis.commands import Command
+from nadia.redis.connection import RedisConnection, RedisSource
 from nadia.redis.events import LiveEvent, LiveEvents
 from nadia.redis.live_feed import Gap, LiveFeed
 from support.eventually import eventually

@@ -3,7 +3,8 @@
 import pytest
 
 from nadia.errors import UnavailableError
-from nadia.redis import Command, RedisConnection, RedisSource, Script
+from nadia.redis.commands import Command, Script
+from nadia.redis.connection import RedisConnection, RedisSource
 from nadia.redis.events import LiveEvents
 
 COUNT = Script("return redis.call('INCRBY', KEYS[1], ARGV[1])")

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from nadia.embedded import EmbeddedServers
+from nadia.embedded.servers import EmbeddedServers
 from nadia.errors import UnavailableError
-from nadia.redis import Command, RedisConnection, RedisSource
+from nadia.redis.commands import Command
+from nadia.redis.connection import RedisConnection, RedisSource
 from nadia.resilience import CircuitOpenError
 from support.core import until
 from support.servers import short_folder

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from nadia.conversations import TransitionError
-from nadia.review import ClaimedByOtherError, ReviewerRef
+from nadia.conversations.transitions import TransitionError
+from nadia.review.errors import ClaimedByOtherError
+from nadia.review.models import ReviewerRef
 from support.reply_world import World
 
 

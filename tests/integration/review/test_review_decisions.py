@@ -4,14 +4,15 @@ import asyncio
 
 import pytest
 
-from nadia.conversations import TransitionError
 from nadia.conversations.pauses import Activity
+from nadia.conversations.transitions import TransitionError
 from nadia.errors import InvalidInputError, NotFoundError, UnavailableError
 from nadia.metrics import REGISTRY
-from nadia.postgres import Database
-from nadia.redis import RedisConnection, RedisSource
+from nadia.postgres.database import Database
+from nadia.redis.connection import RedisConnection, RedisSource
 from nadia.redis.events import LiveEvents
-from nadia.review import ClaimedByOtherError, ReviewerRef, StaleError
+from nadia.review.errors import ClaimedByOtherError, StaleError
+from nadia.review.models import ReviewerRef
 from support.reply_world import DISCLOSURE, World
 
 

@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from nadia.conversations import BatchState
+from nadia.conversations.models import BatchState
 from nadia.errors import NotFoundError
 from nadia.metrics import REGISTRY
-from nadia.review import ReviewerRef
+from nadia.review.models import ReviewerRef
 from support.reply_world import DISCLOSURE, World
 
 

@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
-from nadia.conversations import BatchState, TransitionError, lock_batch, move
 from nadia.conversations.batches import park
+from nadia.conversations.models import BatchState
+from nadia.conversations.transitions import TransitionError, lock_batch, move
 from nadia.errors import ConflictError, InvalidInputError
-from nadia.postgres import Database
+from nadia.postgres.database import Database
 from nadia.redis.events import LiveEvents
-from nadia.review import Resolution, ReviewerRef
+from nadia.review.models import Resolution, ReviewerRef
 from support.reply_world import World
 
 

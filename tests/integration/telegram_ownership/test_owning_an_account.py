@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from nadia.postgres import Database, DatabaseError
+from nadia.postgres.database import Database, DatabaseError
 from nadia.telegram.ownership import SAFETY_SECONDS, Ownership, Ownerships, owns
 from support.servers import ClonedDatabase
 

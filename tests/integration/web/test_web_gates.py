@@ -9,7 +9,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message, Scope
 
-from nadia.accounts import Account, AccountService, Role
+from nadia.accounts.models import Account, Role
+from nadia.accounts.service import AccountService
 from nadia.web.bodies import BodyGate
 from support.account_fixtures import PASSWORD
 from support.web_fixtures import ORIGIN, Visitor, token_of

@@ -8,7 +8,8 @@ import pytest
 from fastapi import FastAPI
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from nadia.accounts import Account, AccountService
+from nadia.accounts.models import Account
+from nadia.accounts.service import AccountService
 from nadia.settings.web import WebSettings
 from nadia.web.server import WebServer
 from support.account_fixtures import PASSWORD, ManualClock

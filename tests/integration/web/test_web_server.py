@@ -11,7 +11,8 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from nadia.accounts import Account, AccountService, Role
+from nadia.accounts.models import Account, Role
+from nadia.accounts.service import AccountService
 from nadia.errors import ConfigurationError
 from nadia.settings.web import WebSettings
 from nadia.web.app import create_app

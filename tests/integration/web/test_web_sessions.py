@@ -6,8 +6,9 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from nadia.accounts import Account, AccountService, Role
-from nadia.postgres import Database
+from nadia.accounts.models import Account, Role
+from nadia.accounts.service import AccountService
+from nadia.postgres.database import Database
 from nadia.settings.web import WebSettings
 from nadia.web.app import create_app
 from support.account_fixtures import PASSWORD, SECRET_KEY, ManualClock, audit_actions

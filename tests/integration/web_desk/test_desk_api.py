@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from nadia.accounts import Role
-from nadia.conversations import BatchState
+from nadia.accounts.models import Role
+from nadia.conversations.models import BatchState
 from support.desk_app import DISCLOSURE, DeskHouse
 from support.desk_fixtures import As
 

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from nadia.accounts import Role
+from nadia.accounts.models import Role
 from support.desk_app import DeskHouse, fill
 from support.desk_fixtures import As
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from nadia.embedded import RedisEndpoint
+from nadia.embedded.endpoints import RedisEndpoint
 from nadia.redis.connection import RedisConnection, RedisSource
 from nadia.redis.events import LiveEvents
 from nadia.redis.live_feed import LiveFeed

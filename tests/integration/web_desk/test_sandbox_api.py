@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from nadia.accounts import Role
+from nadia.accounts.models import Role
 from nadia.errors import UnavailableError
 from nadia.telegram.sandbox.address import UnixAddress
 from nadia.telegram.sandbox.customer import CustomerClient

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from nadia.accounts import Role
 from nadia.accounts.errors import ThrottledError
+from nadia.accounts.models import Role
 from nadia.accounts.passwords import PasswordHasher, checked_password
 from nadia.accounts.secrets import digest_of_code, new_recovery_code, new_secret
 from nadia.accounts.throttle import AddressThrottle

@@ -2,7 +2,7 @@
 
 import itertools
 
-from nadia.conversations import OPEN_STATES, BatchState
+from nadia.conversations.models import OPEN_STATES, BatchState
 from nadia.conversations.transitions import ALLOWED
 from nadia.metrics import render
 

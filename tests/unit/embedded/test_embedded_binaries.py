@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from nadia.embedded import ServerBinaryMissingError, binaries
+from nadia.embedded import binaries
 from nadia.embedded.binaries import Program, RedisVersion, find_postgres, find_redis
 from nadia.embedded.binary_copies import within_reach
+from nadia.embedded.errors import ServerBinaryMissingError
 from nadia.embedded.service_user import ServiceUser
 from support.servers import short_folder
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from nadia.embedded import Home, HomeError, HomeInUseError
+from nadia.embedded.errors import HomeError, HomeInUseError
+from nadia.embedded.home import Home
 
 
 @contextmanager
@@ -23,7 +24,7 @@ def another_process_holding(home: Path) -> Iterator["subprocess.Popen[str]"]:
     code = """
         import signal, sys
         from pathlib import Path
-        from nadia.embedded import Home
+        from nadia.embedded.home import Home
         with Home(path=Path(sys.argv[1])).lock():
             print("locked", flush=True)
             signal.pause()
@@ -140,7 +141,7 @@ def test_processes_that_create_a_secret_at_once_get_the_same(tmp_path: Path) -> 
     code = """
         import sys
         from pathlib import Path
-        from nadia.embedded import Home
+        from nadia.embedded.home import Home
         sys.stdin.readline()
         print(Home(path=Path(sys.argv[1])).secret("shared"))
     """

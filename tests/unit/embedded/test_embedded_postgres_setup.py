@@ -4,7 +4,7 @@ import base64
 import hmac
 from pathlib import Path
 
-from nadia.embedded import PostgresEndpoint, RedisEndpoint, Role
+from nadia.embedded.endpoints import PostgresEndpoint, RedisEndpoint, Role
 from nadia.embedded.postgres_setup import configuration, scram_verifier, set_up_fingerprint, set_up_script
 from nadia.embedded.server_log import ServerLog
 

@@ -4,10 +4,13 @@ from collections.abc import Callable
 
 import pytest
 
-from nadia.conversations import Batches, WalStream
-from nadia.pacing import Bursts, PacingSettings, UserActivityTracker
-from nadia.postgres import Database
-from nadia.redis import RedisConnection, RedisSource
+from nadia.conversations.batches import Batches
+from nadia.conversations.wal import WalStream
+from nadia.pacing.bursts import Bursts
+from nadia.pacing.config import PacingSettings
+from nadia.pacing.tracker import UserActivityTracker
+from nadia.postgres.database import Database
+from nadia.redis.connection import RedisConnection, RedisSource
 from nadia.redis.events import LiveEvents
 from support.core import Recalls
 

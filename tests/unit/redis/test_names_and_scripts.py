@@ -6,7 +6,8 @@ import re
 import pytest
 
 from nadia.constants import PARTITIONS
-from nadia.redis import Script, keys
+from nadia.redis import keys
+from nadia.redis.commands import Script
 from nadia.redis.streams import stream_entries
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from nadia.conversations import BatchState
+from nadia.conversations.models import BatchState
 from nadia.review.models import DeskCounts
 from nadia.web.desk_queue_view import queue_view
 from nadia.web.desk_words import duration

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from nadia.conversations import BatchState
+from nadia.conversations.models import BatchState
 from nadia.review.models import AuditView
 from nadia.web.desk_item_view import item_view, start_of
 from support.desk_items import NOW, approval, detail, draft, leaving, message, queue_item

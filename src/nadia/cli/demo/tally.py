@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from nadia.postgres import Database
+from nadia.postgres.database import Database
 from nadia.telegram.sandbox.wire import ChatMessage
 
 _LOOK_SECONDS: Final = 0.1
