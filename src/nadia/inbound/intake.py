@@ -22,6 +22,7 @@ from nadia.telegram.gateway import (
     MessagesDeleted,
     Peer,
     TypingStarted,
+    UpdatesLost,
 )
 from nadia.telegram.ownership import Ownership
 
@@ -104,6 +105,9 @@ class Intake:
                 await self._revised("deletion", changed)
             case TypingStarted():
                 await self._receive_typing(event, ownership)
+            case UpdatesLost():
+                log.warning("intake.updates_lost", account=ownership.account_id, reason=event.reason)
+                metrics.EVENTS.labels("lost", "recorded").inc()
 
     async def park(self, event: Event, *, ownership: Ownership, error: Exception) -> None:
         """Keep an event that cannot be taken in, for a person to look at.
@@ -231,6 +235,8 @@ def _kind_of(event: Event) -> str:
             return "deletion"
         case TypingStarted():
             return "typing"
+        case UpdatesLost():
+            return "lost"
 
 
 def _plain(value: object) -> object:

@@ -6,7 +6,7 @@ EVENTS = counter(
     "nadia_inbound_events_total",
     "What Telegram handed over, by what became of it.",
     {
-        "event": ("message", "phone_message", "edit", "deletion", "typing"),
+        "event": ("message", "phone_message", "edit", "deletion", "typing", "lost"),
         "outcome": ("recorded", "duplicate", "ignored", "unchanged", "parked"),
     },
 )

@@ -57,6 +57,16 @@ class FloodWaitError(GatewayError):
         self.seconds = seconds
 
 
+class HistoryUnavailableError(GatewayError):
+    """Telegram does not let this account read histories or list its chats: it is a bot."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Telegram lets bots read neither histories nor the list of their chats",
+            hint="what a bot missed comes by itself for about a day; connect a user account to recover older messages",
+        )
+
+
 class PeerFloodError(GatewayError):
     """Telegram limits this account because of too many messages to new people; sending has to stop."""
 

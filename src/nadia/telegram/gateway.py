@@ -37,6 +37,22 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
+class Media:
+    """What a message carries besides its text: as much as a person has to know, and how to find it again."""
+
+    reference: str
+    """Telegram's name of the file, such as ``photo:5431…`` or ``document:6012…``; empty where there is no file."""
+    name: str | None = None
+    mime_type: str | None = None
+    size: int | None = None
+    """Bytes."""
+    duration: float | None = None
+    """Seconds, of a voice message or a video."""
+    emoji: str | None = None
+    """What a sticker stands for."""
+
+
+@dataclass(frozen=True, slots=True)
 class IncomingMessage:
     """A message of a chat, as Telegram has it."""
 
@@ -48,6 +64,7 @@ class IncomingMessage:
     text: str
     sent_at: datetime
     kind: MessageKind = MessageKind.TEXT
+    media: Media | None = None
     reply_to: int | None = None
     outgoing: bool = False
     """Sent from the account: as an event by the operator's own phone, in a history by anyone who uses the account."""
@@ -80,7 +97,15 @@ class TypingStarted:
     user_id: int
 
 
-Event: TypeAlias = IncomingMessage | MessageEdited | MessagesDeleted | TypingStarted
+@dataclass(frozen=True, slots=True)
+class UpdatesLost:
+    """Telegram will not tell what happened until now; only the chats' histories can."""
+
+    reason: str
+    """For the record, such as ``difference too long``."""
+
+
+Event: TypeAlias = IncomingMessage | MessageEdited | MessagesDeleted | TypingStarted | UpdatesLost
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +132,7 @@ class Dialog:
     chat_id: int
     peer: Peer
     top_message_id: int
+    top_sent_at: datetime
 
 
 class Gateway(Protocol):

@@ -99,14 +99,19 @@ def dialogs(db: sqlite3.Connection, account: str, request: requests.GetDialogs) 
     """Read a page of chats that hold messages."""
     find_account(db, account)
     rows = db.execute(
-        """SELECT h.top_message_id, c.user_id, c.name, c.username, c.is_person
+        """SELECT h.top_message_id, m.sent_at, c.user_id, c.name, c.username, c.is_person
         FROM chats h JOIN customers c ON c.user_id = h.user_id
+        JOIN messages m ON m.account = h.account AND m.message_id = h.top_message_id
         WHERE h.account = ? AND h.top_message_id > 0 AND h.top_message_id < ?
         ORDER BY h.top_message_id DESC LIMIT ?""",
         (account, ID_MAX if request.below is None else request.below, request.limit),
     )
     return Outcome(
-        Dialogs(dialogs=tuple(DialogEntry(top_message_id=row[0], peer=to_customer(row[1:])) for row in rows))
+        Dialogs(
+            dialogs=tuple(
+                DialogEntry(top_message_id=row[0], top_sent_at=row[1], peer=to_customer(row[2:])) for row in rows
+            )
+        )
     )
 
 

@@ -167,7 +167,12 @@ class SandboxGateway:
         while True:
             page = await self._request(session, "account.dialogs", Dialogs, below=below)
             for entry in page.dialogs:
-                yield Dialog(chat_id=entry.peer.user_id, peer=_to_peer(entry.peer), top_message_id=entry.top_message_id)
+                yield Dialog(
+                    chat_id=entry.peer.user_id,
+                    peer=_to_peer(entry.peer),
+                    top_message_id=entry.top_message_id,
+                    top_sent_at=entry.top_sent_at,
+                )
                 below = entry.top_message_id
             if len(page.dialogs) < PAGE:
                 return

@@ -152,6 +152,7 @@ class DialogEntry(Wire):
 
     peer: Customer
     top_message_id: int
+    top_sent_at: datetime
 
 
 class Dialogs(Wire):
