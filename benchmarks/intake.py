@@ -34,6 +34,12 @@ from nadia.pacing.config import PacingSettings
 from nadia.pacing.tracker import UserActivityTracker
 from nadia.postgres import schema
 from nadia.postgres.database import Database
+from nadia.quarantine.cache import ProtocolStatusCache
+from nadia.quarantine.config import QuarantineSettings
+from nadia.quarantine.gate import SilenceGate
+from nadia.quarantine.reception import Reception
+from nadia.recovery.config import RecoveryConfig
+from nadia.recovery.store import RecoveryStore
 from nadia.redis.connection import RedisConnection, RedisSource
 from nadia.redis.events import LiveEvents
 from nadia.telegram.gateway import IncomingMessage, Peer
@@ -172,13 +178,25 @@ async def _nadia(servers: EmbeddedServers, concurrency: int) -> AsyncIterator[On
     messages = Messages(database=database)
     tracker = UserActivityTracker(
         bursts=Bursts(redis=redis, settings=settings),
-        batches=Batches(database=database, replies=Outbox(undo_seconds=5)),
+        batches=Batches(database=database, replies=Outbox(undo_seconds=5), silences=SilenceGate()),
         wal=WalStream(redis=redis, consumer="benchmark", lease_seconds=30),
         events=events,
         settings=settings,
     )
     memory = ConversationMemory(redis=redis, messages=messages)
-    intake = Intake(messages=messages, memory=memory, tracker=tracker, events=events)
+    outbox = Outbox(undo_seconds=5)
+    intake = Intake(
+        messages=messages,
+        memory=memory,
+        tracker=tracker,
+        events=events,
+        own_sends=outbox,
+        reception=Reception(
+            database=database,
+            status=ProtocolStatusCache(database=database, events=events, settings=QuarantineSettings()),
+        ),
+        losses=RecoveryStore(database=database, settings=RecoveryConfig()),
+    )
     owned = [await _own(database, f"c{concurrency}-{feeder}") for feeder in range(concurrency)]
 
     async def one_message(feeder: int, number: int) -> None:

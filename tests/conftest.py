@@ -1,15 +1,36 @@
 """Fixtures of the whole suite: one PostgreSQL and one Redis for a session, an own database for each test."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
 import pytest
+from prometheus_client import generate_latest
 
 pytest.register_assert_rewrite("support")  # before anything of it is imported
 
 from nadia.embedded.endpoints import RedisEndpoint  # noqa: E402
 from nadia.embedded.servers import EmbeddedServers  # noqa: E402
+from support import leaks  # noqa: E402
 from support import servers as support  # noqa: E402
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test in whose output a secret stands, whatever it was about (DESIGN promise 7)."""
+    report = yield
+    if call.when == "teardown" and (found := leaks.leaked_in(text for _, text in report.sections)):
+        report.outcome = "failed"
+        report.longrepr = "a secret came out: " + "; ".join(found)
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def metrics_without_secrets() -> Iterator[None]:
+    """See that the whole session put no secret into a metric."""
+    yield
+    assert leaks.leaked_in([generate_latest().decode()]) == []
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,7 @@ _PATTERNS: Final = (
     (re.compile(r"\bsk-[A-Za-z0-9_-]{12,}"), MASK),
     # An API token of NADIA's own; the names of its metrics begin alike, and have no digit or capital letter.
     (re.compile(r"\bnadia_(?=[a-z_-]{0,60}[A-Z0-9])[A-Za-z0-9_-]{40,}"), MASK),
+    (re.compile(r"\bAGE-SECRET-KEY-1[0-9A-Za-z]+"), MASK),  # what sessions are encrypted with
     (re.compile(r"\b\d{6,12}:[A-Za-z0-9_-]{30,}"), MASK),  # Telegram bot token
     # NAME=value and "name": "value"; a plural such as `tokens` counts and hides nothing.
     (

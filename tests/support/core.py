@@ -17,6 +17,7 @@ from nadia.conversations.models import Batch, BatchState, Conversation
 from nadia.conversations.pauses import Pauses
 from nadia.conversations.transitions import lock_batch, move
 from nadia.conversations.wal import WalStream
+from nadia.delivery.outbox import Outbox
 from nadia.drafting.config import DraftingSettings
 from nadia.drafting.worker import DraftingWorker
 from nadia.inbound.intake import Intake
@@ -26,6 +27,14 @@ from nadia.pacing.config import PacingSettings
 from nadia.pacing.sweep import Sweep
 from nadia.pacing.tracker import UserActivityTracker
 from nadia.postgres.database import Connection, Database
+from nadia.quarantine.cache import ProtocolStatusCache
+from nadia.quarantine.config import QuarantineSettings
+from nadia.quarantine.gate import SilenceGate
+from nadia.quarantine.reception import Reception
+from nadia.quarantine.service import Quarantine
+from nadia.recovery.config import RecoveryConfig
+from nadia.recovery.store import RecoveryStore
+from nadia.recovery.summaries import ChatSummaries
 from nadia.redis.connection import RedisConnection, RedisSource
 from nadia.redis.events import LiveEvents
 from nadia.telegram.gateway import IncomingMessage, MessageKind, Peer
@@ -130,7 +139,8 @@ class Core:
         self.messages = Messages(database=database)
         self.memory = ConversationMemory(redis=redis, messages=self.messages)
         self.recalls = Recalls()
-        self.batches = Batches(database=database, replies=self.recalls)
+        self.batches = Batches(database=database, replies=self.recalls, silences=SilenceGate())
+        self.protocol_status = ProtocolStatusCache(database=database, events=self.events, settings=QuarantineSettings())
         self.wal = WalStream(redis=redis, consumer=consumer, lease_seconds=wal_lease_seconds)
         self.bursts = Bursts(redis=redis, settings=settings)
         self.tracker = UserActivityTracker(
@@ -143,7 +153,22 @@ class Core:
         )
         self.sweep = Sweep(redis=redis, bursts=self.bursts, batches=self.batches, wal=self.wal)
         self.intake = Intake(
-            messages=self.messages, memory=self.memory, tracker=self.tracker, events=self.events, clock=clock
+            messages=self.messages,
+            memory=self.memory,
+            tracker=self.tracker,
+            events=self.events,
+            own_sends=Outbox(undo_seconds=0),
+            losses=RecoveryStore(database=database, settings=RecoveryConfig(), clock=clock),
+            reception=Reception(database=database, status=self.protocol_status),
+            clock=clock,
+        )
+        self.quarantine = Quarantine(
+            database=database,
+            batches=self.batches,
+            replies=self.recalls,
+            wants_draft=lambda batch_id: self.wal.add([batch_id]),
+            events=self.events,
+            settings=QuarantineSettings(),
         )
         self.pauses = Pauses(database=database, events=self.events)
         self.ownerships = Ownerships(database=database, holder=f"test/{consumer}/a", lease_seconds=120, grace_seconds=0)
@@ -246,7 +271,9 @@ class Core:
         await asyncio.gather(*(self.tracker._process_buffer(burst) for burst in claimed))
         return len(claimed)
 
-    def drafting(self, drafter: ScriptedDrafter, **settings: Any) -> DraftingWorker:
+    def drafting(
+        self, drafter: ScriptedDrafter, *, answered_within: timedelta | None = None, **settings: Any
+    ) -> DraftingWorker:
         return DraftingWorker(
             database=self.database,
             batches=self.batches,
@@ -257,6 +284,9 @@ class Core:
             profile="test",
             events=self.events,
             settings=DraftingSettings(**settings),
+            recovered=ChatSummaries(database=self.database),
+            answered_within=answered_within,
+            clock=self._clock,
         )
 
     async def execute(self, statement: LiteralString, *values: object) -> list[dict[str, Any]]:

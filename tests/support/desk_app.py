@@ -30,12 +30,16 @@ from nadia.embedded.servers import EmbeddedServers
 from nadia.llm.saved_replies import SavedReplies
 from nadia.postgres.database import Database
 from nadia.postgres.schema import upgrade
+from nadia.quarantine.config import QuarantineSettings
+from nadia.quarantine.gate import SilenceGate
+from nadia.quarantine.service import Quarantine
 from nadia.redis.connection import RedisConnection, RedisSource
 from nadia.redis.events import LiveEvents
 from nadia.review.config import ReviewSettings
 from nadia.review.desk import ReviewDesk
 from nadia.review.models import ReviewerRef
 from nadia.settings.web import WebSettings
+from nadia.telegram.gateway import Media
 from nadia.telegram.ownership import Ownership, Ownerships
 from nadia.telegram.sandbox.address import UnixAddress
 from nadia.telegram.sandbox.customer import CustomerClient
@@ -43,6 +47,7 @@ from nadia.telegram.sandbox.server import SandboxServer
 from nadia.web.app import create_app
 from nadia.web.desk import desk_router, pause_status
 from nadia.web.identity import cookie_name
+from nadia.web.quarantine import quarantine_router
 from nadia.web.sandbox import sandbox_router
 from nadia.web.sandbox_chat import SandboxChat
 from nadia.web.server import WebServer
@@ -66,6 +71,7 @@ class DeskHouse:
     sandbox: UnixAddress
     messages: Messages
     batches: Batches
+    quarantine: Quarantine
     ownership: Ownership
     wanted_drafts: list[int]
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
@@ -122,7 +128,13 @@ class DeskHouse:
         return conversation
 
     async def writes(
-        self, conversation: Conversation, *texts: str, author: str = "customer", kind: str = "text"
+        self,
+        conversation: Conversation,
+        *texts: str,
+        author: str = "customer",
+        kind: str = "text",
+        media: Media | None = None,
+        hours_ago: float = 0,
     ) -> list[int]:
         """Messages come in, from the customer or from the operator's phone; returns Telegram's ids."""
         numbers = []
@@ -137,8 +149,9 @@ class DeskHouse:
                     kind=kind,
                     text=text,
                     reply_to=None,
-                    sent_at=utc_now(),
+                    sent_at=utc_now() - timedelta(hours=hours_ago),
                     edited_at=None,
+                    media=media,
                 ),
                 fencing_token=self.ownership.fencing_token,
             )
@@ -239,6 +252,15 @@ async def desk_house(
         wants_draft=wants_draft,
     )
     pauses = Pauses(database=database, events=events)
+    batches = Batches(database=database, replies=outbox, silences=SilenceGate())
+    quarantine = Quarantine(
+        database=database,
+        batches=batches,
+        replies=outbox,
+        wants_draft=wants_draft,
+        events=events,
+        settings=QuarantineSettings(),
+    )
     address = UnixAddress(folder / "telegram.sock")
     chat = SandboxChat(client=lambda: CustomerClient(address=address), account=ACCOUNT)
     accounts = AccountService(database=database, secret_key=SECRET_KEY, failure_floor=timedelta(milliseconds=1))
@@ -251,6 +273,7 @@ async def desk_house(
         status=pause_status(pauses),
         routers=(
             desk_router(desk=desk, saved_replies=SavedReplies(), pauses=pauses, events=events),
+            quarantine_router(quarantine=quarantine),
             sandbox_router(chat=chat),
         ),
     )
@@ -272,7 +295,8 @@ async def desk_house(
                 server=server,
                 sandbox=address,
                 messages=Messages(database=database),
-                batches=Batches(database=database, replies=outbox),
+                batches=batches,
+                quarantine=quarantine,
                 ownership=ownership,
                 wanted_drafts=wanted,
             )
@@ -342,14 +366,18 @@ async def fill(house: DeskHouse) -> list[int]:
     await house.desk.claim(fifth, await house.reviewer("marta"))
 
     photo = await house.conversation("👩‍👩‍👧‍👦 Familie Özdemir 🏳️‍🌈")
-    gone = await house.writes(photo, "never mind")
+    gone = await house.writes(photo, "never mind", hours_ago=14)
     await house.messages.delete(
         account_id=ACCOUNT,
         chat_id=photo.chat_id,
         telegram_message_ids=gone,
         fencing_token=house.ownership.fencing_token,
     )
-    await house.writes(photo, "", kind="photo")
+    await house.writes(photo, "", kind="photo", hours_ago=14)
+    await house.writes(photo, "", kind="voice", media=Media(reference="document:5", duration=12), hours_ago=14)
+    await house.writes(photo, "", kind="sticker", media=Media(reference="document:6", emoji="👍"), hours_ago=14)
+    bill = Media(reference="document:7", name="invoice\u202efdp.exe", size=120_000)
+    await house.writes(photo, "The bill", kind="document", media=bill, hours_ago=14)
     await house.writes(photo, "This is what arrived. Half of it is missing.", kind="photo")
     sixth = await house.seals(photo)
 

@@ -12,6 +12,9 @@ from nadia.conversations.pauses import Pauses
 from nadia.conversations.transitions import lock_batch, move
 from nadia.delivery.outbox import Outbox
 from nadia.postgres.database import Database
+from nadia.quarantine.config import QuarantineSettings
+from nadia.quarantine.gate import SilenceGate
+from nadia.quarantine.service import Quarantine
 from nadia.redis.events import LiveEvents
 from nadia.review.config import ReviewSettings
 from nadia.review.desk import ReviewDesk
@@ -45,7 +48,15 @@ class World:
         self.messages = Messages(database=database)
         self.pauses = Pauses(database=database, events=self.events)
         self.outbox = Outbox(undo_seconds=undo_seconds)
-        self.batches = Batches(database=database, replies=self.outbox)
+        self.batches = Batches(database=database, replies=self.outbox, silences=SilenceGate())
+        self.quarantine = Quarantine(
+            database=database,
+            batches=self.batches,
+            replies=self.outbox,
+            wants_draft=self._want_draft,
+            events=events,
+            settings=QuarantineSettings(),
+        )
         self.ownerships = Ownerships(database=database, holder="test/1/a", lease_seconds=120, grace_seconds=0)
         self.wanted_drafts: list[int] = []
         self.desk = ReviewDesk(

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from nadia.errors import UnavailableError
-from nadia.telegram.gateway import MessageKind
+from nadia.telegram.gateway import MessageKind, State
 from nadia.telegram.sandbox.address import Address, UnixAddress
 from nadia.telegram.sandbox.control import SandboxControl
 from nadia.telegram.sandbox.customer import CustomerClient
@@ -43,6 +43,9 @@ class SandboxNetwork:
         with contextlib.suppress(UnavailableError):
             async for event in self.customers.events():
                 self.seen.append(event)
+
+    async def beginning(self) -> State | None:
+        return None  # it keeps every update
 
     async def add_customer(self, name: str) -> int:
         customer = await self.customers.create(name=name)
@@ -91,6 +94,9 @@ class SandboxNetwork:
                 await self.control.force(FaultKind.FLOOD_WAIT, seconds=7)
             case "peer flood":
                 await self.control.force(FaultKind.PEER_FLOOD)
+
+    async def forget_updates(self) -> None:
+        await self.control.forget_updates(ACCOUNT)
 
     async def cut(self) -> None:
         await self.control.cut(ACCOUNT)

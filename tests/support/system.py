@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from nadia.accounts.models import Role
 from nadia.app.factory import account_service, open_database
+from nadia.clock import Clock, utc_now
 from nadia.embedded.endpoints import Role as PostgresRole
 from nadia.embedded.servers import EmbeddedServers
 from nadia.postgres import schema
@@ -131,6 +132,7 @@ async def running_system(
     settings: Mapping[str, str] | None = None,
     redis_url: str | None = None,
     durable: bool = False,
+    clock: Clock = utc_now,
 ) -> AsyncIterator[System]:
     """Start everything below a folder; stop it in the end.
 
@@ -146,6 +148,8 @@ async def running_system(
         Another Redis than the embedded one.
     durable : bool
         Whether PostgreSQL syncs to disk, as in earnest; off, tests are quicker and survive every kill of a process.
+    clock : callable
+        Tells the sandbox's time, and nothing else's.
     """
     servers = await start_servers(base, durable=durable)
     postgres_link = BreakableLink(
@@ -156,7 +160,10 @@ async def running_system(
     await redis_link.mend()
     sandbox_address = str(base / "sandbox" / "telegram.sock")
     sandbox = SandboxServer(
-        address=parse_address(sandbox_address), database=base / "sandbox" / "telegram.sqlite", accounts=(ACCOUNT,)
+        address=parse_address(sandbox_address),
+        database=base / "sandbox" / "telegram.sqlite",
+        accounts=(ACCOUNT,),
+        clock=clock,
     )
     environment = {
         "PATH": os.environ["PATH"],

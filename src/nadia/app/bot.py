@@ -8,29 +8,32 @@ from typing import Final
 import structlog
 
 from nadia.app import metrics
+from nadia.app.account_watch import AccountWatch
 from nadia.app.context import ProcessContext
-from nadia.app.supervision import Part
+from nadia.app.recovery import recovery_agent
+from nadia.app.revocation import FinalRevocation, PassingRevocation, Revocation
+from nadia.app.supervision import Part, keep_running
+from nadia.app.telegram import session_keys, telethon_gateway
 from nadia.conversations.messages import NotOwnerError
 from nadia.delivery.sender import Delivery
 from nadia.delivery.typing import TypingSimulator
 from nadia.errors import NadiaError, UnavailableError
 from nadia.inbound.listener import AccountListener
-from nadia.notices import Notice, Severity
-from nadia.notices import record as record_notice
+from nadia.recovery.agent import RecoveryAgent
+from nadia.recovery.catching_up import CatchingUp
+from nadia.telegram.entities import EntityResolver
+from nadia.telegram.entity_store import EntityStore
 from nadia.telegram.errors import AccountRevokedError
 from nadia.telegram.gateway import Gateway
 from nadia.telegram.ownership import Ownership
 from nadia.telegram.sandbox.gateway import SandboxGateway
+from nadia.telegram.sessions import StoredSession
 
 log = structlog.get_logger(__name__)
 
 _ASK_AGAIN_SECONDS: Final = 1.0
 _FIRST_RECONNECT_SECONDS: Final = 0.2
 _LONGEST_RECONNECT_SECONDS: Final = 10.0
-_FIRST_REVOKED_SECONDS: Final = 600.0
-_LONGEST_REVOKED_SECONDS: Final = 21_600.0
-"""A revoked session is a person's to mend; trying again and again would only take it from whoever uses it."""
-
 _ORDERLY_END_SECONDS: Final = 3.0
 """For what is just being sent to be put on record, and for the account to be given back."""
 
@@ -38,7 +41,10 @@ MakeGateway = Callable[[], Gateway]
 
 
 def bot_parts(context: ProcessContext) -> Mapping[str, Part]:
-    """Return what a bot runs: one part for each Telegram account."""
+    """Return what a bot runs: the sandbox's account, or whatever accounts are logged in."""
+    if context.config.telegram.gateway == "telethon":
+        watch = AccountWatch(database=context.database, part=lambda session: _act_for(context, session))
+        return {"accounts": watch.run, "protocol_status": context.protocol_status.run}
     account_id = context.config.telegram.account
 
     def make_gateway() -> Gateway:
@@ -48,7 +54,28 @@ def bot_parts(context: ProcessContext) -> Mapping[str, Part]:
             request_timeout=context.config.telegram.request_timeout,
         )
 
-    return {f"account.{account_id}": AccountRunner(context=context, make_gateway=make_gateway).run}
+    runner = AccountRunner(
+        context=context, make_gateway=make_gateway, revocation=PassingRevocation(database=context.database)
+    )
+    return {f"account.{account_id}": runner.run, "protocol_status": context.protocol_status.run}
+
+
+async def _act_for(context: ProcessContext, session: StoredSession) -> None:
+    """Act for an account with one session, until cancelled."""
+    account_id = session.telegram_account_id
+    material = session.open(session_keys(context.config).read())  # before the account is kept from a process that can
+    # Outlives connections: what one of them has learned, the next need not ask.
+    peers = EntityResolver(account_id=account_id, store=EntityStore(database=context.database))
+    runner = AccountRunner(
+        context=context,
+        make_gateway=lambda: telethon_gateway(context.config, account_id, material, peers),
+        revocation=FinalRevocation(database=context.database, version=session.version),
+    )
+    looking_after_peers = asyncio.create_task(keep_running(f"peers.{account_id}", peers.run))
+    try:
+        await runner.run()
+    finally:
+        looking_after_peers.cancel()
 
 
 class AccountRunner:
@@ -60,19 +87,21 @@ class AccountRunner:
         The process.
     make_gateway : callable
         Returns an unconnected gateway for the account.
+    revocation : Revocation
+        Decides what follows when Telegram no longer accepts the session.
     """
 
-    def __init__(self, *, context: ProcessContext, make_gateway: MakeGateway) -> None:
+    def __init__(self, *, context: ProcessContext, make_gateway: MakeGateway, revocation: Revocation) -> None:
         self._context = context
         self._make_gateway = make_gateway
-        self._times_revoked = 0
-        self._is_revocation_told = False
+        self._revocation = revocation
 
     async def run(self) -> None:
         """Wait for the ownership, act, give it back; over and over until cancelled."""
         gateway = self._make_gateway()
         metrics.OWNED.labels(gateway.account_id).set(0)
         await self._context.ownerships.register(gateway.account_id, gateway.network)
+        recovery = recovery_agent(self._context, gateway.account_id)
         while True:
             ownership = await self._context.ownerships.acquire(gateway.account_id)
             if ownership is None:
@@ -81,17 +110,17 @@ class AccountRunner:
             log.info("account.owned", account=ownership.account_id, fencing_token=ownership.fencing_token)
             metrics.OWNED.labels(gateway.account_id).set(1)
             try:
-                await self._act(ownership)
+                await self._act(ownership, recovery)
             finally:
                 metrics.OWNED.labels(gateway.account_id).set(0)
                 log.info("account.given_up", account=ownership.account_id)
 
-    async def _act(self, ownership: Ownership) -> None:
+    async def _act(self, ownership: Ownership, recovery: RecoveryAgent) -> None:
         """Listen and deliver until the ownership ends."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._renew(ownership))
-                group.create_task(self._stay_connected(ownership))
+                group.create_task(self._stay_connected(ownership, recovery))
         except* NotOwnerError:
             log.warning("account.lost", account=ownership.account_id)
         finally:
@@ -113,23 +142,23 @@ class AccountRunner:
             if not kept:
                 raise NotOwnerError("the ownership of the Telegram account is lost")
 
-    async def _stay_connected(self, ownership: Ownership) -> None:
+    async def _stay_connected(self, ownership: Ownership, recovery: RecoveryAgent) -> None:
+        """Connect and serve over and over, until the ownership or the session has come to its end."""
         delay = _FIRST_RECONNECT_SECONDS
-        while True:
+        while not self._revocation.is_final:
             if not ownership.lives:  # connecting now would take the account from its new owner
                 raise NotOwnerError("the ownership of the Telegram account has run out")
             gateway = self._make_gateway()
             try:
                 await gateway.connect(ownership.state)
                 delay = _FIRST_RECONNECT_SECONDS
-                self._times_revoked, self._is_revocation_told = 0, False
-                await self._serve(gateway, ownership)
+                self._revocation.connected()
+                await self._serve(gateway, ownership, recovery)
             except* NotOwnerError:
                 raise
             except* AccountRevokedError as revoked:
-                delay = revoked_pause(self._times_revoked)
-                self._times_revoked += 1
-                await self._tell_revoked(ownership, reason=str(revoked.exceptions[0]), retry_seconds=delay)
+                await gateway.close()
+                delay = await self._revocation.met(ownership.account_id, _first(revoked))
             except* NadiaError as problems:
                 for problem in problems.exceptions:
                     log.warning("account.disconnected", account=ownership.account_id, reason=str(problem), delay=delay)
@@ -138,8 +167,9 @@ class AccountRunner:
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LONGEST_RECONNECT_SECONDS)
 
-    async def _serve(self, gateway: Gateway, ownership: Ownership) -> None:
-        """Listen and deliver on one connection."""
+    async def _serve(self, gateway: Gateway, ownership: Ownership, recovery: RecoveryAgent) -> None:
+        """Listen, deliver and look for what was missed, on one connection."""
+        await recovery.connected(ownership)  # before anything is read that came later than what may be missing
         settings = self._context.config.delivery
         listener = AccountListener(
             gateway=gateway, ownership=ownership, ownerships=self._context.ownerships, intake=self._context.intake
@@ -152,32 +182,12 @@ class AccountRunner:
             events=self._context.events,
             simulator=TypingSimulator(settings=settings, rng=random.Random()),
             settings=settings,
+            catching_up=CatchingUp() if self._context.config.recovery.enabled else None,
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(listener.run())
             group.create_task(_deliver(delivery, ownership))
-
-    async def _tell_revoked(self, ownership: Ownership, *, reason: str, retry_seconds: float) -> None:
-        """Say once that a person has to log the account in again; what is queued stays queued."""
-        account = ownership.account_id
-        log.error("account.revoked", account=account, reason=reason, retry_seconds=retry_seconds)
-        if self._is_revocation_told:
-            return
-        try:
-            async with self._context.database.connection() as conn:
-                await record_notice(
-                    conn,
-                    Notice(
-                        topic="telegram.account_revoked",
-                        summary=f"Telegram no longer accepts the session of account {account}: log it in again.",
-                        severity=Severity.CRITICAL,
-                        labels={"account": account},
-                    ),
-                )
-        except UnavailableError as exc:
-            log.warning("notice.lost", topic="telegram.account_revoked", reason=exc.message)
-        else:
-            self._is_revocation_told = True
+            group.create_task(recovery.run(gateway, ownership))
 
     async def _release(self, ownership: Ownership) -> None:
         try:
@@ -186,9 +196,9 @@ class AccountRunner:
             log.info("account.release_skipped", account=ownership.account_id)  # it runs out by itself
 
 
-def revoked_pause(times: int) -> float:
-    """Return the seconds until a session is tried again that was revoked, and then so many times more."""
-    return min(_LONGEST_REVOKED_SECONDS, _FIRST_REVOKED_SECONDS * 2.0 ** min(times, 10))
+def _first(group: BaseExceptionGroup[AccountRevokedError]) -> AccountRevokedError:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def _deliver(delivery: Delivery, ownership: Ownership) -> None:

@@ -16,6 +16,9 @@ from nadia.llm.chain import ModelChain
 from nadia.pacing.sweep import Sweep
 from nadia.pacing.tracker import UserActivityTracker
 from nadia.postgres.database import Database
+from nadia.quarantine.cache import ProtocolStatusCache
+from nadia.quarantine.service import Quarantine
+from nadia.recovery.store import RecoveryStore
 from nadia.redis.connection import RedisConnection
 from nadia.redis.events import LiveEvents
 from nadia.review.desk import ReviewDesk
@@ -43,6 +46,9 @@ class ProcessContext:
     sweep: Sweep
     intake: Intake
     drafting: DraftingWorker
+    recovery: RecoveryStore
+    quarantine: Quarantine
+    protocol_status: ProtocolStatusCache
     ownerships: Ownerships
     desk: ReviewDesk
     accounts: AccountService

@@ -10,6 +10,7 @@ from nadia.embedded.endpoints import Role
 from nadia.embedded.home import Home
 from nadia.embedded.reports import ServerName
 from nadia.embedded.servers import EmbeddedServers
+from nadia.errors import UnavailableError
 from nadia.redis.connection import RedisSource
 from nadia.settings import Config
 from nadia.telegram.sandbox.address import SOCKET_PATH_LIMIT, Address, UnixAddress, parse_address
@@ -62,6 +63,21 @@ class Endpoints:
             redis=_redis_source(config, home),
             sandbox=_sandbox_address(config),
             embedded=_embedded(config),
+        )
+
+
+def require_running(config: Config) -> None:
+    """Check that somebody runs the home's own PostgreSQL, where none is configured.
+
+    Raises
+    ------
+    UnavailableError
+        At once, if nobody does.
+    """
+    if config.postgres.url is None and Home(path=config.home).owner_pid() is None:
+        raise UnavailableError(
+            f"no PostgreSQL is configured, and no NADIA runs on {config.home}",
+            hint="start it with `nadia up`, or set DATABASE_URL",
         )
 
 

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from nadia.accounts.service import AccountService
 from nadia.app.context import ProcessContext
-from nadia.app.endpoints import Endpoints
+from nadia.app.endpoints import Endpoints, require_running
 from nadia.app.texts import OperatorFiles
 from nadia.conversations.batches import Batches
 from nadia.conversations.memory import ConversationMemory
@@ -30,6 +30,12 @@ from nadia.pacing.sweep import Sweep
 from nadia.pacing.tracker import UserActivityTracker
 from nadia.postgres import schema
 from nadia.postgres.database import Database
+from nadia.quarantine.cache import ProtocolStatusCache
+from nadia.quarantine.gate import SilenceGate
+from nadia.quarantine.reception import Reception
+from nadia.quarantine.service import Quarantine
+from nadia.recovery.store import RecoveryStore
+from nadia.recovery.summaries import ChatSummaries
 from nadia.redis.connection import RedisConnection
 from nadia.redis.events import LiveEvents
 from nadia.review.desk import ReviewDesk
@@ -117,21 +123,6 @@ async def _open_at_once(config: Config, database: Database) -> None:
         raise UnavailableError(exc.message, hint=hint) from exc
 
 
-def require_running(config: Config) -> None:
-    """Check that somebody runs the home's own PostgreSQL, where none is configured.
-
-    Raises
-    ------
-    UnavailableError
-        At once, if nobody does.
-    """
-    if config.postgres.url is None and Home(path=config.home).owner_pid() is None:
-        raise UnavailableError(
-            f"no PostgreSQL is configured, and no NADIA runs on {config.home}",
-            hint="start it with `nadia up`, or set DATABASE_URL",
-        )
-
-
 @asynccontextmanager
 async def open_pauses(config: Config) -> AsyncIterator[Pauses]:
     """Connect to what pausing needs; raises what `open_database` does."""
@@ -139,6 +130,26 @@ async def open_pauses(config: Config) -> AsyncIterator[Pauses]:
     try:
         async with open_database(config, name="cli") as database:
             yield Pauses(database=database, events=LiveEvents(redis=redis))
+    finally:
+        await redis.close()
+
+
+@asynccontextmanager
+async def open_quarantine(config: Config) -> AsyncIterator[Quarantine]:
+    """Connect to what deciding about silenced customers needs; raises what `open_database` does."""
+    redis = RedisConnection(Endpoints.of(config).redis)
+    try:
+        async with open_database(config, name="cli") as database:
+            outbox = Outbox(undo_seconds=config.delivery.undo_seconds)
+            wal = WalStream(redis=redis, consumer="cli", lease_seconds=WAL_MARGIN_SECONDS)  # only adds to it
+            yield Quarantine(
+                database=database,
+                batches=Batches(database=database, replies=outbox, silences=SilenceGate()),
+                replies=outbox,
+                wants_draft=lambda batch_id: wal.add([batch_id]),
+                events=LiveEvents(redis=redis),
+                settings=config.quarantine,
+            )
     finally:
         await redis.close()
 
@@ -152,11 +163,13 @@ def build(
     messages = Messages(database=database)
     memory = ConversationMemory(redis=redis, messages=messages)
     outbox = Outbox(undo_seconds=config.delivery.undo_seconds)
-    batches = Batches(database=database, replies=outbox)
+    batches = Batches(database=database, replies=outbox, silences=SilenceGate())
+    protocol_status = ProtocolStatusCache(database=database, events=events, settings=config.quarantine)
     holder = process_name(config, owns_home=owns_home)
     wal = WalStream(redis=redis, consumer=holder, lease_seconds=config.drafting.timeout_seconds + WAL_MARGIN_SECONDS)
     bursts = Bursts(redis=redis, settings=config.pacing)
     tracker = UserActivityTracker(bursts=bursts, batches=batches, wal=wal, events=events, settings=config.pacing)
+    recovery = RecoveryStore(database=database, settings=config.recovery)
     models = ModelChain(registry=config.model_registry(), replies=files.saved_replies)
     return ProcessContext(
         config=config,
@@ -173,7 +186,15 @@ def build(
         pauses=Pauses(database=database, events=events),
         tracker=tracker,
         sweep=Sweep(redis=redis, bursts=bursts, batches=batches, wal=wal),
-        intake=Intake(messages=messages, memory=memory, tracker=tracker, events=events),
+        intake=Intake(
+            messages=messages,
+            memory=memory,
+            tracker=tracker,
+            events=events,
+            own_sends=outbox,
+            losses=recovery,
+            reception=Reception(database=database, status=protocol_status),
+        ),
         drafting=DraftingWorker(
             database=database,
             batches=batches,
@@ -184,7 +205,19 @@ def build(
             profile=config.llm.profile,
             events=events,
             settings=config.drafting,
+            recovered=ChatSummaries(database=database),
+            answered_within=config.recovery.maximum_age,
         ),
+        recovery=recovery,
+        quarantine=Quarantine(
+            database=database,
+            batches=batches,
+            replies=outbox,
+            wants_draft=lambda batch_id: wal.add([batch_id]),
+            events=events,
+            settings=config.quarantine,
+        ),
+        protocol_status=protocol_status,
         ownerships=Ownerships(
             database=database,
             holder=holder,

@@ -16,6 +16,7 @@ from nadia.embedded.reports import StartResult
 from nadia.embedded.servers import EmbeddedServers
 from nadia.postgres import schema
 from nadia.postgres.database import Database
+from nadia.postgres.revisions import heads, lacking
 from nadia.settings import Config
 from nadia.telegram.sandbox.server import SandboxServer
 
@@ -80,13 +81,13 @@ async def running_installation(config: Config) -> AsyncIterator[Installation]:
             started = tuple(await servers.start())
             stack.push_async_callback(servers.stop)
         migrated = await bring_up_to_date(endpoints)
-        if not config.telegram.address:
+        if config.telegram.runs_sandbox:
             await stack.enter_async_context(sandbox_server(config, endpoints))
         yield Installation(
             endpoints=endpoints,
             servers=started,
             migrated=migrated,
-            sandbox=not config.telegram.address,
+            sandbox=config.telegram.runs_sandbox,
             seconds=time.monotonic() - begun,
         )
         log.info("installation.stopping")
@@ -131,13 +132,12 @@ async def bring_up_to_date(endpoints: Endpoints) -> bool:
     database = Database(dsn=endpoints.postgres_owner, application_name="nadia-migrations", pool_size=2)
     await database.open()
     try:
-        found = await schema.applied(database)
-        current = found == schema.head() or schema.is_ahead(found)
+        current = not lacking(await schema.applied(database))
     finally:
         await database.close()
     if not current:
         await schema.upgrade_apart(endpoints.postgres_owner)
-        log.info("schema.upgraded", revision=schema.head())
+        log.info("schema.upgraded", revisions=heads())
     return not current
 
 

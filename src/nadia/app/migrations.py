@@ -45,7 +45,7 @@ async def upgrade(database: Database, *, dsn: str, revision: str, actor: str) ->
     await asyncio.to_thread(schema.upgrade, dsn, revision)
     after = await schema.applied(database)
     if after != before:
-        await _record(database, actor=actor, action="schema.upgraded", before=before, after=after)
+        await _record(database, actor=actor, action="schema.upgraded", before=before, after=schema.said(after))
 
 
 async def _require_nobody_acts(database: Database) -> None:
@@ -60,7 +60,7 @@ async def _require_nobody_acts(database: Database) -> None:
         )
 
 
-async def _record(database: Database, *, actor: str, action: str, before: str | None, after: str | None) -> None:
+async def _record(database: Database, *, actor: str, action: str, before: Sequence[str], after: str) -> None:
     if await _has(database, "audit_log"):
         async with database.transaction() as conn:
             await audit.record(
@@ -68,7 +68,7 @@ async def _record(database: Database, *, actor: str, action: str, before: str | 
                 actor=actor,
                 action=action,
                 subject="schema",
-                before={"revision": before},
+                before={"revision": schema.said(before)},
                 after={"revision": after},
             )
 

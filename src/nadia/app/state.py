@@ -7,6 +7,7 @@ from typing import Final
 from nadia.app.context import ProcessContext
 from nadia.app.factory import installation_name
 from nadia.errors import UnavailableError
+from nadia.telegram import sessions
 
 _PATIENCE_SECONDS: Final = 2.0
 """How long an account may take to be owned before it is called connecting; a lease that has to run out takes longer."""
@@ -16,6 +17,8 @@ _ASK_AGAIN_SECONDS: Final = 0.05
 _OWNER = """
 SELECT holder, expires_at > clock_timestamp() AS alive FROM telegram_accounts WHERE id = %(account)s
 """
+
+_LOG_IN: Final = "nadia telegram login --account NAME"
 
 
 async def postgres_state(context: ProcessContext) -> str:
@@ -41,9 +44,22 @@ async def redis_state(context: ProcessContext) -> str:
 
 
 async def telegram_state(context: ProcessContext) -> str:
-    """Return who acts for the account, after a moment's patience with this process's becoming it."""
+    """Return which network it is, and who acts for which account."""
+    if context.config.telegram.gateway == "sandbox":
+        account = context.config.telegram.account
+        return f"sandbox, account {account}: {await _owner(context, account)}"
+    try:
+        async with context.database.connection() as conn:
+            found = [session.telegram_account_id for session in await sessions.usable(conn)]
+    except UnavailableError:
+        return "connecting"
+    return f"logged in: {', '.join(found)}" if found else f"nobody is logged in yet: {_LOG_IN}"
+
+
+async def _owner(context: ProcessContext, account: str) -> str:
+    """Return who acts for an account, after a moment's patience with this process's becoming it."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    account, ours = context.config.telegram.account, installation_name(context.config)
+    ours = installation_name(context.config)
     while True:
         try:
             async with context.database.connection() as conn:

@@ -20,6 +20,7 @@ _EMPTIED_CHECK_SECONDS: Final = 1.0
 _FORGOTTEN_SECONDS: Final = 10.0
 _CLOCK_SECONDS: Final = 30.0
 _EXPIRY_SECONDS: Final = 60.0
+_QUARANTINE_SECONDS: Final = 10.0
 _MEASURE_SECONDS: Final = 5.0
 
 
@@ -41,6 +42,9 @@ def worker_parts(context: ProcessContext) -> Mapping[str, Part]:
     async def measure() -> None:
         await _measure(context)
 
+    async def keep_silences() -> None:
+        await _keep_silences(context)
+
     return {
         "pacing": context.tracker.run,
         "drafting": context.drafting.run,
@@ -48,6 +52,7 @@ def worker_parts(context: ProcessContext) -> Mapping[str, Part]:
         "forgotten": seal_forgotten,
         "clock": compare_clocks,
         "expiry": expire,
+        "quarantine": keep_silences,
         "gauges": measure,
     }
 
@@ -94,9 +99,21 @@ async def _measure(context: ProcessContext) -> None:
     while True:
         try:
             await context.desk.measure()
+            await context.quarantine.measure()
         except UnavailableError as exc:
             log.debug("gauges.wait", reason=exc.message)
         await asyncio.sleep(_MEASURE_SECONDS)
+
+
+async def _keep_silences(context: ProcessContext) -> None:
+    """End what nobody decided about in time, and park what escaped a silence's beginning."""
+    while True:
+        try:
+            await context.quarantine.enforce()
+            await context.quarantine.expire()
+        except UnavailableError as exc:
+            log.info("quarantine.waits", reason=exc.message)
+        await asyncio.sleep(_QUARANTINE_SECONDS)
 
 
 async def _expire(context: ProcessContext) -> None:

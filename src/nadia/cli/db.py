@@ -23,103 +23,118 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the SQL, and do n
 
 @app.command()
 def upgrade(
-    revision: Annotated[str, typer.Argument(help="Revision to go up to.")] = "head", dry_run: DryRun = False
+    revision: Annotated[str, typer.Argument(help="Revision to go up to.")] = "heads", dry_run: DryRun = False
 ) -> None:
     """Apply migrations; embedded servers that are not running are started for it."""
     from nadia.postgres import schema
 
     config = load_config()
-    schema.require_revision(revision, besides=["head"])
+    schema.require_revision(revision, besides=["heads"])
 
     async def work() -> str:
         from nadia.app import migrations
 
-        async with _schema_owner(config) as (database, dsn):
-            found = await schema.applied(database)
+        async with schema_owner(config) as (database, dsn):
             if dry_run:
-                return schema.script(f"{found or 'base'}:{revision}")
+                return schema.upgrade_script(await schema.applied(database), revision)
             await migrations.upgrade(database, dsn=dsn, revision=revision, actor=operator())
-            return f"the schema is at {await schema.applied(database)}"
+            return f"the schema is at {schema.said(await schema.applied(database))}"
 
     print(asyncio.run(work()))
 
 
 @app.command()
 def downgrade(
-    revision: Annotated[str | None, typer.Argument(help="Revision to go down to; `base` for nothing.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="How many revisions to go down, instead.")] = None,
+    revision: Annotated[
+        str | None, typer.Argument(help="Revision to go down to; `base` for nothing, `quarantine@base` for one branch.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="How many revisions of the main line, instead.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without this, only say what may be lost.")] = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Take migrations back. This drops tables and what is in them."""
-    from nadia.errors import InvalidInputError, RefusedError
-    from nadia.postgres import schema
+    """Take migrations back, and what stands on them. This drops tables and what is in them."""
+    from nadia.errors import InvalidInputError
+    from nadia.postgres import revisions, schema
 
     config = load_config()
     if (revision is None) == (steps is None):
         raise InvalidInputError("say how far: a revision or --steps, one of them", field="revision")
     if revision is not None:
-        schema.require_revision(revision, besides=["base"])
-    elif steps is not None and steps > len(schema.revisions()):
-        raise InvalidInputError(f"there are only {len(schema.revisions())} revisions", field="--steps")
-    target = revision or f"-{steps}"
+        bases = [f"{branch}@base" for branch in revisions.branches() if branch]
+        schema.require_revision(revision, besides=["base", *bases])
+    elif steps is not None and steps > len(revisions.revisions(revisions.MAIN)):
+        most = len(revisions.revisions(revisions.MAIN))
+        raise InvalidInputError(f"the main line has only {most} revisions", field="--steps")
 
     async def work() -> str:
-        from nadia.app import migrations
-
-        async with _schema_owner(config) as (database, dsn):
-            found = await schema.applied(database)
-            if dry_run:
-                return schema.script(f"{found or 'base'}:{target}", down=True)
-            if not yes:
-                held = ", ".join(f"{name} {rows}" for name, rows in await migrations.rows_by_table(database))
-                raise RefusedError(
-                    f"going down to {target} drops tables with what is in them; rows now, about: {held or 'none'}",
-                    hint="take a backup, then add --yes; --dry-run prints the SQL",
-                )
-            await migrations.downgrade(database, dsn=dsn, revision=target, actor=operator())
-            return f"the schema is at {await schema.applied(database) or 'nothing'}"
+        async with schema_owner(config) as (database, dsn):
+            target = revision or schema.steps_below(await schema.applied(database), steps or 0)
+            return await take_back(database, dsn, target=target, yes=yes, dry_run=dry_run)
 
     print(asyncio.run(work()))
 
 
-@app.command()
-def current(as_json: JsonOption = False) -> None:
-    """Print the revision that the database is at."""
+async def take_back(database: "Database", dsn: str, *, target: str, yes: bool, dry_run: bool) -> str:
+    """Go down to a revision, or say what would be lost; returns what to print.
+
+    Raises
+    ------
+    RefusedError
+        Without ``yes``, or while a NADIA works on the database.
+    """
+    from nadia.app import migrations
+    from nadia.errors import RefusedError
     from nadia.postgres import schema
 
-    found = asyncio.run(_applied(load_config()))
+    if dry_run:
+        return schema.downgrade_script(await schema.applied(database), target)
+    if not yes:
+        held = ", ".join(f"{name} {rows}" for name, rows in await migrations.rows_by_table(database))
+        raise RefusedError(
+            f"going down to {target} drops tables with what is in them; rows now, about: {held or 'none'}",
+            hint="take a backup, then add --yes; --dry-run prints the SQL",
+        )
+    await migrations.downgrade(database, dsn=dsn, revision=target, actor=operator())
+    return f"the schema is at {schema.said(await schema.applied(database))}"
+
+
+@app.command()
+def current(as_json: JsonOption = False) -> None:
+    """Print the revisions that the database is at, one for each branch."""
+    from nadia.postgres import revisions, schema
+
+    found = asyncio.run(applied_revisions(load_config()))
     if as_json:
-        print_json({"current": found, "head": schema.head()})
+        print_json({"current": found, "heads": revisions.heads()})
     else:
-        print(found or "nothing")
+        print(schema.said(found))
 
 
 @app.command()
 def check(as_json: JsonOption = False) -> None:
     """Tell whether the schema is this version's; exit code 1 if it is not."""
-    from nadia.postgres import schema
+    from nadia.postgres import revisions, schema
 
-    found, head = asyncio.run(_applied(load_config())), schema.head()
-    is_fine = found == head or schema.is_ahead(found)
+    found = asyncio.run(applied_revisions(load_config()))
+    missing = revisions.lacking(found)
     if as_json:
-        print_json({"ok": is_fine, "current": found, "head": head})
+        print_json({"ok": not missing, "current": found, "heads": revisions.heads()})
     else:
-        print(f"the schema is at {found or 'nothing'}; this version needs {head}")
-    if not is_fine:
+        print(f"the schema is at {schema.said(found)}; this version needs {schema.said(revisions.heads())}")
+    if missing:
         raise typer.Exit(1)
 
 
 @app.command()
 def sql(down: Annotated[bool, typer.Option("--down", help="The way back instead.")] = False) -> None:
     """Print the migrations as SQL, for review and linters; needs no database."""
-    from nadia.postgres import schema
+    from nadia.postgres import revisions, schema
 
-    print(schema.script(f"{schema.head()}:base" if down else "head", down=down))
+    print(schema.downgrade_script(revisions.heads(), "base") if down else schema.upgrade_script())
 
 
 @asynccontextmanager
-async def _schema_owner(config: "Config") -> "AsyncIterator[tuple[Database, str]]":
+async def schema_owner(config: "Config") -> "AsyncIterator[tuple[Database, str]]":
     """Connect as the role that owns the schema; embedded servers that are not running are started for it."""
     from nadia.app.installation import reachable_servers
     from nadia.postgres.database import Database
@@ -133,9 +148,9 @@ async def _schema_owner(config: "Config") -> "AsyncIterator[tuple[Database, str]
             await database.close()
 
 
-async def _applied(config: "Config") -> str | None:
-    from nadia.app.endpoints import Endpoints
-    from nadia.app.factory import require_running
+async def applied_revisions(config: "Config") -> tuple[str, ...]:
+    """Return what a running database is at; raises what `require_running` does."""
+    from nadia.app.endpoints import Endpoints, require_running
     from nadia.postgres import schema
     from nadia.postgres.database import Database
 

@@ -106,7 +106,7 @@ async def _print_welcome(
     state = [
         ("PostgreSQL", f"{embedded if 'postgres' in endpoints.embedded else configured}, {postgres}", ""),
         ("Redis", f"{embedded if 'redis' in endpoints.embedded else configured}, {redis}", ""),
-        ("Telegram", f"{config.telegram.gateway}, account {config.telegram.account}: {telegram}", ""),
+        ("Telegram", telegram, ""),
         ("Models", _models(config), f"profile {config.llm.profile}"),
         ("Your texts", str(texts.folder(config)), "persona, disclosure, saved replies: edit them any time"),
     ]

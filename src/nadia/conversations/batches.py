@@ -8,8 +8,9 @@ from typing import Protocol
 import structlog
 
 from nadia.conversations import audit
-from nadia.conversations.models import Batch, BatchState
+from nadia.conversations.models import Batch, BatchState, Conversation
 from nadia.conversations.transitions import (
+    ALLOWED,
     LockedBatch,
     batch_from_row,
     conversation_from_row,
@@ -30,7 +31,8 @@ FROM conversations WHERE id = %(conversation_id)s FOR UPDATE
 
 _HAS_UNSEALED = """
 SELECT EXISTS (
-    SELECT 1 FROM messages WHERE conversation_id = %(conversation_id)s AND batch_id IS NULL AND direction = 'in'
+    SELECT 1 FROM messages
+    WHERE conversation_id = %(conversation_id)s AND batch_id IS NULL AND held_at IS NULL AND direction = 'in'
 ) AS waiting
 """
 
@@ -42,15 +44,21 @@ WHERE conversation_id = %(conversation_id)s AND state IN ('sealed', 'drafted', '
 
 _CREATE = """
 INSERT INTO batches (conversation_id, state, priority, conversation_revision)
-VALUES (%(conversation_id)s, 'sealed', %(priority)s, %(conversation_revision)s)
+VALUES (%(conversation_id)s, %(state)s, %(priority)s, %(conversation_revision)s)
 RETURNING *
 """
 
 # Taking the members is what seals: no rows, no batch, whoever else tried before.
 _TAKE_MEMBERS = """
 UPDATE messages SET batch_id = %(batch_id)s
-WHERE conversation_id = %(conversation_id)s AND batch_id IS NULL AND direction = 'in'
+WHERE conversation_id = %(conversation_id)s AND batch_id IS NULL AND held_at IS NULL AND direction = 'in'
 RETURNING id
+"""
+
+# Held messages that somebody decided about, into the batch that shows how they ended.
+_TAKE_HELD = """
+UPDATE messages SET batch_id = %(batch_id)s
+WHERE conversation_id = %(conversation_id)s AND batch_id IS NULL AND id = ANY(%(message_ids)s)
 """
 
 _JOINED = """
@@ -70,7 +78,7 @@ RETURNING *
 _OVERDUE = """
 SELECT conversation_id, max(c.partition) AS partition
 FROM messages m JOIN conversations c ON c.id = m.conversation_id
-WHERE m.batch_id IS NULL AND m.direction = 'in'
+WHERE m.batch_id IS NULL AND m.held_at IS NULL AND m.direction = 'in'
   AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.conversation_id = m.conversation_id AND b.state = 'sending')
 GROUP BY conversation_id
 HAVING max(m.received_at) < clock_timestamp() - %(window)s OR min(m.received_at) < clock_timestamp() - %(longest)s
@@ -83,7 +91,7 @@ _BUFFERING = """
 SELECT conversation_id, max(c.partition) AS partition, min(m.received_at) AS first_at, max(m.received_at) AS last_at,
        count(*) AS messages
 FROM messages m JOIN conversations c ON c.id = m.conversation_id
-WHERE m.batch_id IS NULL AND m.direction = 'in'
+WHERE m.batch_id IS NULL AND m.held_at IS NULL AND m.direction = 'in'
 GROUP BY conversation_id
 """
 
@@ -103,7 +111,8 @@ b.state IN ('sealed', 'drafted', 'in_review')
   AND NOT EXISTS (
       SELECT 1 FROM messages m
       WHERE m.conversation_id = b.conversation_id AND m.direction = 'in'
-        AND (m.batch_id = b.id OR m.batch_id IS NULL) AND m.received_at >= clock_timestamp() - %(age)s
+        AND (m.batch_id = b.id OR m.batch_id IS NULL AND m.held_at IS NULL)
+        AND m.received_at >= clock_timestamp() - %(age)s
   )
 """
 
@@ -123,6 +132,19 @@ class RecallsReplies(Protocol):
 
     async def is_leaving(self, conn: Connection, batch_id: int) -> bool:
         """Tell whether a bubble of the batch is just being sent, or nobody knows yet whether it was."""
+
+
+class Silences(Protocol):
+    """Keeps what silenced customers write from being answered; quarantine writes it."""
+
+    async def hold(self, conn: Connection, conversation_id: int) -> int:
+        """Set the conversation's loose messages aside within the caller's transaction, which holds its lock.
+
+        Returns
+        -------
+        int
+            How many were set aside now; 0 where they may be answered.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +172,13 @@ class SealPostponed:
 
 
 @dataclass(frozen=True, slots=True)
+class SealHeld:
+    """The customer is silenced: so many messages were set aside, and nothing is sealed."""
+
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
 class Buffering:
     """A conversation with messages that belong to no batch yet; times in seconds since 1970."""
 
@@ -169,48 +198,41 @@ class Batches:
         Where they are.
     replies : RecallsReplies
         Takes back an approved reply when the customer has written again.
+    silences : Silences
+        Asked under the conversation's lock, before anything is sealed.
     """
 
-    def __init__(self, *, database: Database, replies: RecallsReplies) -> None:
+    def __init__(self, *, database: Database, replies: RecallsReplies, silences: Silences) -> None:
         self._database = database
         self._replies = replies
+        self._silences = silences
 
-    async def seal(self, conversation_id: int, *, priority: int = 0) -> Sealed | SealPostponed | None:
+    async def seal(self, conversation_id: int, *, priority: int = 0) -> Sealed | SealPostponed | SealHeld | None:
         """Put the conversation's loose messages into its open batch, or a new one.
 
         Returns
         -------
-        Sealed, SealPostponed or None
+        Sealed, SealPostponed, SealHeld or None
             None if there was nothing to seal: someone else did it.
         """
         async with self._database.transaction() as conn:
             row = await (await conn.execute(_LOCK_CONVERSATION, {"conversation_id": conversation_id})).fetchone()
-            waiting = await (await conn.execute(_HAS_UNSEALED, {"conversation_id": conversation_id})).fetchone()
-            if row is None or waiting is None or not waiting["waiting"]:
+            if row is None:
                 return None
+            held = await self._silences.hold(conn, conversation_id)
+            waiting = await (await conn.execute(_HAS_UNSEALED, {"conversation_id": conversation_id})).fetchone()
+            if waiting is None or not waiting["waiting"]:
+                return SealHeld(messages=held) if held else None
             conversation = conversation_from_row(row)
             found = await (await conn.execute(_OPEN_BATCH, {"conversation_id": conversation_id})).fetchone()
             if found is None:
-                batch = await self._create(conn, conversation_id, conversation.revision, priority)
+                batch = await _create(conn, conversation, BatchState.SEALED, actor=audit.SYSTEM, priority=priority)
                 members = await take_members(conn, batch)
                 return Sealed(batch=batch, messages=len(members), wants_draft=True)
             locked = LockedBatch(batch=batch_from_row(found), conversation=conversation)
             if locked.batch.state is BatchState.SENDING and await self._replies.is_leaving(conn, locked.batch.id):
                 return SealPostponed()
             return await self._join(conn, locked, claim_lives=bool(found["claim_lives"]), priority=priority)
-
-    async def _create(self, conn: Connection, conversation_id: int, revision: int, priority: int) -> Batch:
-        row = await (
-            await conn.execute(
-                _CREATE,
-                {"conversation_id": conversation_id, "conversation_revision": revision, "priority": priority},
-            )
-        ).fetchone()
-        assert row is not None, "the insert returns its row"
-        await note_transition(
-            conn, batch_id=row["id"], before=BatchState.BUFFERING, after=BatchState.SEALED, actor=audit.SYSTEM
-        )
-        return batch_from_row(row)
 
     async def _join(self, conn: Connection, locked: LockedBatch, *, claim_lives: bool, priority: int) -> Sealed:
         members = await take_members(conn, locked.batch)
@@ -321,6 +343,60 @@ async def take_members(conn: Connection, batch: Batch) -> list[int]:
     """Give the conversation's loose messages to a batch; the caller holds the conversation's lock."""
     cursor = await conn.execute(_TAKE_MEMBERS, {"batch_id": batch.id, "conversation_id": batch.conversation_id})
     return [row["id"] for row in await cursor.fetchall()]
+
+
+async def end_unanswered(
+    conn: Connection,
+    conversation: Conversation,
+    message_ids: Sequence[int],
+    *,
+    to: BatchState,
+    actor: str,
+    reason: str,
+) -> Batch:
+    """Make a batch of held messages that ends at once, within the transaction that holds the conversation's lock.
+
+    Parameters
+    ----------
+    conn : Connection
+        The transaction.
+    conversation : Conversation
+        Whose messages.
+    message_ids : sequence of int
+        Those of them that belong to no batch.
+    to : BatchState
+        ``rejected`` or ``expired``.
+    actor, reason : str
+        For the audit.
+    """
+    batch = await _create(conn, conversation, to, actor=actor, reason=reason)
+    values = {"batch_id": batch.id, "conversation_id": conversation.id, "message_ids": list(message_ids)}
+    await conn.execute(_TAKE_HELD, values)
+    return batch
+
+
+async def _create(
+    conn: Connection,
+    conversation: Conversation,
+    state: BatchState,
+    *,
+    actor: str,
+    priority: int = 0,
+    reason: str | None = None,
+) -> Batch:
+    assert state in ALLOWED[BatchState.BUFFERING], "a batch begins sealed, or ends with its beginning"
+    values = {
+        "conversation_id": conversation.id,
+        "conversation_revision": conversation.revision,
+        "priority": priority,
+        "state": state.value,
+    }
+    row = await (await conn.execute(_CREATE, values)).fetchone()
+    assert row is not None, "the insert returns its row"
+    await note_transition(
+        conn, batch_id=row["id"], before=BatchState.BUFFERING, after=state, actor=actor, reason=reason
+    )
+    return batch_from_row(row)
 
 
 async def park(conn: Connection, locked: LockedBatch, *, reason: str, actor: str) -> LockedBatch:

@@ -2,7 +2,7 @@
 
 A memory carries the version of the conversation that it shows: its revision and the number of replies. Who adds a
 message appends to a memory that shows just the version before; whatever else happens, the versions differ and the next
-reader rebuilds it.
+reader rebuilds it. So it does when a message comes that belongs before others: they stand in Telegram's order.
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Final, cast
 import structlog
 
 from nadia.constants import MAX_HISTORY_LENGTH, MEMORY_TTL_SECONDS, TELEGRAM_TEXT_LIMIT
+from nadia.conversations.media import media_as_fields, media_from_fields
 from nadia.conversations.messages import Message, Messages, NewMessage, Recorded
 from nadia.conversations.models import Conversation
 from nadia.errors import UnavailableError
@@ -21,16 +22,19 @@ from nadia.redis import keys
 from nadia.redis.commands import Command, Script
 from nadia.redis.connection import RedisConnection
 from nadia.redis.mixin import RedisConnectionMixin
+from nadia.telegram.gateway import Media
 
 log = structlog.get_logger(__name__)
 
 # The list's head is its version, the rest are messages, oldest first.
-# KEYS: memory. ARGV: version before, version now, message.
-# Appends to a memory that shows the version before; drops any other, to be rebuilt by the next reader.
+# KEYS: memory. ARGV: version before, version now, message, its place.
+# Appends to a memory that shows the version before and only older messages; drops any other, to be rebuilt by the next
+# reader.
 _APPEND: Final = Script(f"""
 local known = redis.call('LINDEX', KEYS[1], 0)
 if not known then return 0 end
-if known ~= ARGV[1] then
+local newest = string.match(redis.call('LINDEX', KEYS[1], -1), '^{{"p":(%-?%d+),')
+if known ~= ARGV[1] or (newest and tonumber(newest) > tonumber(ARGV[4])) then
   redis.call('DEL', KEYS[1])
   return 0
 end
@@ -69,6 +73,10 @@ class Remembered:
         UTC.
     deleted : bool
         Taken back by its author.
+    media : Media or None
+        What it carries besides the text.
+    place : int
+        Orders it among those of its conversation.
     """
 
     author: str
@@ -76,6 +84,8 @@ class Remembered:
     text: str
     sent_at: datetime
     deleted: bool = False
+    media: Media | None = None
+    place: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +133,7 @@ class ConversationMemory(RedisConnectionMixin):
     async def append(
         self, conversation: Conversation, message: NewMessage, recorded: Recorded, *, along: Sequence[Command] = ()
     ) -> None:
-        """Add a message to a memory that shows the version before it; no other memory is touched or survives.
+        """Add a message to a memory that shows the version and the messages before it; no other memory survives.
 
         Parameters
         ----------
@@ -150,7 +160,8 @@ class ConversationMemory(RedisConnectionMixin):
             args=[
                 version_of(recorded.revision - 1, recorded.replies),
                 version_of(recorded.revision, recorded.replies),
-                encode(remember(message)),
+                encode(entry := remember(message)),
+                str(entry.place),
             ],
         )
 
@@ -195,14 +206,24 @@ def remember(message: NewMessage) -> Remembered:
         text="" if deleted else message.text[:TELEGRAM_TEXT_LIMIT],
         sent_at=message.sent_at,
         deleted=deleted,
+        media=None if deleted else message.media,
+        place=message.place if isinstance(message, Message) else message.telegram_message_id,
     )
 
 
 def encode(entry: Remembered) -> str:
-    """Write an entry as it lies in Redis."""
-    fields: dict[str, object] = {"a": entry.author, "k": entry.kind, "t": entry.text, "s": entry.sent_at.timestamp()}
+    """Write an entry as it lies in Redis; the place comes first, where the script that appends finds it."""
+    fields: dict[str, object] = {
+        "p": entry.place,
+        "a": entry.author,
+        "k": entry.kind,
+        "t": entry.text,
+        "s": entry.sent_at.timestamp(),
+    }
     if entry.deleted:
         fields["d"] = 1
+    if entry.media is not None:
+        fields["m"] = media_as_fields(entry.media)
     return _AS_JSON.encode(fields)
 
 
@@ -221,4 +242,6 @@ def decode(text: str) -> Remembered:
         text=str(fields["t"]),
         sent_at=datetime.fromtimestamp(float(fields["s"]), UTC),
         deleted=bool(fields.get("d")),
+        media=media_from_fields(fields.get("m")),
+        place=int(fields["p"]),
     )

@@ -1,15 +1,26 @@
-"""Messages on record: what customers wrote, what the desk sent, what the operator wrote from a phone."""
+"""Messages on record: what customers wrote, what the desk sent, what the operator wrote from a phone.
 
-from collections.abc import Mapping, Sequence
+Their order is Telegram's, whose ids rise: what is read late, after newer messages, still stands in its place.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
+from nadia.conversations.media import media_as_fields, media_from_fields
 from nadia.conversations.models import Conversation
 from nadia.conversations.parked_updates import park_update
 from nadia.conversations.transitions import conversation_from_row
 from nadia.errors import NadiaError, NotFoundError
 from nadia.postgres.database import Connection, Database
 from nadia.redis.keys import partition_of
+from nadia.telegram.gateway import Media
+
+PLACE: Final = "coalesce(m.after_message_id, m.telegram_message_id)"
+"""Where a message ``m`` stands in its conversation; rows of one place follow each other by their own ids. There is an
+index for it. Only a message whose id in Telegram nobody knows has an ``after_message_id``."""
 
 # Every inbound statement begins with this: the account's row, if it is still ours. The share lock holds up a take-over
 # until the statement is committed, so that nothing of an old owner's is written after it.
@@ -48,19 +59,21 @@ FROM conversations WHERE telegram_account_id = %(account_id)s AND chat_id = %(ch
 """
 
 # One statement, one commit: the check that this process still owns the account, the message, and the conversation's new
-# revision. Raising it locks the conversation until the commit: sealing sees all of a message or nothing of it.
+# revision. Raising it locks the conversation until the commit: sealing sees all of a message or nothing of it. A reply
+# of our own makes nothing outdated: it raises the other half of the conversation's version.
 _RECORD = f"""
 WITH {_OWNED}, stored AS (
     INSERT INTO messages (conversation_id, telegram_account_id, chat_id, telegram_message_id, direction, author,
-                          kind, text, reply_to, sent_at, edited_at)
+                          kind, text, media, reply_to, sent_at, edited_at, recovered_by)
     SELECT c.id, owned.id, %(chat_id)s, %(telegram_message_id)s, %(direction)s, %(author)s, %(kind)s, %(text)s,
-           %(reply_to)s, %(sent_at)s, %(edited_at)s
+           %(media)s::jsonb, %(reply_to)s, %(sent_at)s, %(edited_at)s, %(recovered_by)s
     FROM owned, conversations c WHERE c.id = %(conversation_id)s
     ON CONFLICT (telegram_account_id, chat_id, telegram_message_id) DO NOTHING
     RETURNING id, direction
 )
 UPDATE conversations c SET
-    revision = c.revision + 1,
+    revision = c.revision + CASE WHEN %(own)s THEN 0 ELSE 1 END,
+    replies = c.replies + CASE WHEN %(own)s THEN 1 ELSE 0 END,
     last_inbound_at = CASE stored.direction WHEN 'in' THEN clock_timestamp() ELSE c.last_inbound_at END
 FROM stored WHERE c.id = %(conversation_id)s
 RETURNING stored.id, c.revision, c.replies
@@ -72,6 +85,9 @@ WITH {_OWNED}
 SELECT EXISTS (SELECT 1 FROM owned) AS owned,
        EXISTS (SELECT 1 FROM conversations WHERE id = %(conversation_id)s) AS found
 """  # noqa: S608 - constants only
+
+# Whoever asks whether a message is our own must not be overtaken by delivery, which locks the conversation too.
+_LOCK = "SELECT 1 FROM conversations WHERE id = %(conversation_id)s FOR UPDATE"
 
 # An edit or a deletion is an inbound event of its own: the revision rises when it changed anything. Conversations are
 # locked before their messages, as sealing does. An update that comes again must not undo a later edit.
@@ -115,30 +131,17 @@ WITH {_OWNED}, concerned AS (
 SELECT (SELECT count(*) FROM owned) AS owned, risen.* FROM (SELECT 1) one LEFT JOIN risen ON true
 """  # noqa: S608 - constants only
 
-# A reply that went out. Where the history told of it before, it gets its author and its batch now.
-_RECORD_SENT = """
-WITH sent AS (
-    UPDATE conversations SET replies = replies + 1 WHERE id = %(conversation_id)s
-)
-INSERT INTO messages (conversation_id, telegram_account_id, chat_id, telegram_message_id, direction, author, kind,
-                      text, sent_at, batch_id)
-VALUES (%(conversation_id)s, %(account_id)s, %(chat_id)s, %(telegram_message_id)s, 'out', 'desk', 'text',
-        %(text)s, %(sent_at)s, %(batch_id)s)
-ON CONFLICT (telegram_account_id, chat_id, telegram_message_id)
-    DO UPDATE SET author = 'desk', batch_id = excluded.batch_id WHERE messages.direction = 'out'
-"""
-
 # The newest messages, oldest of them first, and how far the conversation has come with them: one statement, so that
 # the two belong together.
-_HISTORY = """
+_HISTORY = f"""
 SELECT c.revision AS conversation_revision, c.replies AS conversation_replies, newest.*
 FROM conversations c LEFT JOIN LATERAL (
-    SELECT id, telegram_message_id, direction, author, kind, text, reply_to, sent_at, received_at, edited_at,
-           deleted_at, batch_id
-    FROM messages WHERE conversation_id = c.id ORDER BY id DESC LIMIT %(limit)s
+    SELECT m.id, m.telegram_message_id, m.direction, m.author, m.kind, m.text, m.media, m.reply_to, m.sent_at,
+           m.received_at, m.edited_at, m.deleted_at, m.batch_id, {PLACE} AS place
+    FROM messages m WHERE m.conversation_id = c.id ORDER BY {PLACE} DESC, m.id DESC LIMIT %(limit)s
 ) newest ON true
-WHERE c.id = %(conversation_id)s ORDER BY newest.id
-"""
+WHERE c.id = %(conversation_id)s ORDER BY newest.place, newest.id
+"""  # noqa: S608 - constants only
 
 
 class NotOwnerError(NadiaError):
@@ -167,6 +170,10 @@ class NewMessage:
         Telegram's time.
     edited_at : datetime or None
         Telegram's time of the last edit.
+    media : Media or None
+        What it carries besides the text.
+    recovered_by : int or None
+        The recovery operation that found it; None where Telegram told of it live.
     """
 
     telegram_message_id: int
@@ -177,13 +184,16 @@ class NewMessage:
     reply_to: int | None
     sent_at: datetime
     edited_at: datetime | None = None
+    media: Media | None = None
+    recovered_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Message(NewMessage):
-    """A message on record."""
+    """A message on record; ``place`` orders it among those of its conversation."""
 
     id: int = 0
+    place: int = 0
     received_at: datetime | None = None
     deleted_at: datetime | None = None
     batch_id: int | None = None
@@ -293,7 +303,7 @@ class Messages:
                 raise _not_owner()
 
     async def record(self, conversation: Conversation, message: NewMessage, *, fencing_token: int) -> Recorded | None:
-        """Put an inbound message, or one from the operator's phone, on record.
+        """Put a customer's message on record.
 
         Returns
         -------
@@ -307,26 +317,31 @@ class Messages:
         NotFoundError
             If the conversation is gone: it was erased since it was read.
         """
-        values = {
-            "conversation_id": conversation.id,
-            "account_id": conversation.telegram_account_id,
-            "chat_id": conversation.chat_id,
-            "fencing_token": fencing_token,
-            "telegram_message_id": message.telegram_message_id,
-            "direction": message.direction,
-            "author": message.author,
-            "kind": message.kind,
-            "text": message.text,
-            "reply_to": message.reply_to,
-            "sent_at": message.sent_at,
-            "edited_at": message.edited_at,
-        }
         async with self._database.connection() as conn:
-            row = await (await conn.execute(_RECORD, values)).fetchone()
-            if row is None:
-                await _require_place(conn, values)
-                return None
-        return Recorded(id=row["id"], revision=row["revision"], replies=row["replies"])
+            return await _record(conn, conversation, message, fencing_token=fencing_token, own=False)
+
+    async def record_outgoing(
+        self,
+        conversation: Conversation,
+        message: NewMessage,
+        *,
+        fencing_token: int,
+        is_own: Callable[[Connection], Awaitable[bool]],
+    ) -> Recorded | None:
+        """Put a message of the account's on record that Telegram shows: by the operator's phone, or by delivery.
+
+        Parameters
+        ----------
+        conversation, message, fencing_token
+            As for `record`, which says what is returned and raised too.
+        is_own : callable
+            Tells, under the conversation's lock, whether the message is a reply whose record delivery has yet to
+            finish. The message is on record then as well, but the revision does not rise: replies do not make
+            themselves outdated.
+        """
+        async with self._database.transaction() as conn:
+            await conn.execute(_LOCK, {"conversation_id": conversation.id})
+            return await _record(conn, conversation, message, fencing_token=fencing_token, own=await is_own(conn))
 
     async def edit(
         self,
@@ -382,7 +397,11 @@ class Messages:
         for row in rows:
             del row["conversation_revision"], row["conversation_replies"]
         return History(
-            revision=revision, replies=replies, messages=[Message(**row) for row in rows if row["id"] is not None]
+            revision=revision,
+            replies=replies,
+            messages=[
+                Message(**row | {"media": media_from_fields(row["media"])}) for row in rows if row["id"] is not None
+            ],
         )
 
     async def _revise(self, statement: str, values: Mapping[str, object]) -> list[Conversation]:
@@ -393,28 +412,31 @@ class Messages:
         return [conversation_from_row(row) for row in rows if row["id"] is not None]
 
 
-async def record_sent(
-    conn: Connection,
-    *,
-    conversation: Conversation,
-    telegram_message_id: int,
-    text: str,
-    sent_at: datetime,
-    batch_id: int,
-) -> None:
-    """Put a reply that went out on record, within the transaction that marks it as sent."""
-    await conn.execute(
-        _RECORD_SENT,
-        {
-            "conversation_id": conversation.id,
-            "account_id": conversation.telegram_account_id,
-            "chat_id": conversation.chat_id,
-            "telegram_message_id": telegram_message_id,
-            "text": text,
-            "sent_at": sent_at,
-            "batch_id": batch_id,
-        },
-    )
+async def _record(
+    conn: Connection, conversation: Conversation, message: NewMessage, *, fencing_token: int, own: bool
+) -> Recorded | None:
+    values = {
+        "conversation_id": conversation.id,
+        "account_id": conversation.telegram_account_id,
+        "chat_id": conversation.chat_id,
+        "fencing_token": fencing_token,
+        "telegram_message_id": message.telegram_message_id,
+        "direction": message.direction,
+        "author": message.author,
+        "kind": message.kind,
+        "text": message.text,
+        "media": None if message.media is None else json.dumps(media_as_fields(message.media)),
+        "reply_to": message.reply_to,
+        "sent_at": message.sent_at,
+        "edited_at": message.edited_at,
+        "recovered_by": message.recovered_by,
+        "own": own,
+    }
+    row = await (await conn.execute(_RECORD, values)).fetchone()
+    if row is None:
+        await _require_place(conn, values)
+        return None
+    return Recorded(id=row["id"], revision=row["revision"], replies=row["replies"])
 
 
 async def _require_place(conn: Connection, values: Mapping[str, object]) -> None:

@@ -44,7 +44,7 @@ class Conversation:
     revision : int
         Rises with every inbound event.
     replies : int
-        Bubbles that went out to the customer.
+        Rises with what becomes known of the desk's own messages; with the revision it is the version of a memory.
     disclosed_at : datetime or None
         When the customer was told that replies are AI-drafted and reviewed by people.
     """

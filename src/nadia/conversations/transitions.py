@@ -18,7 +18,8 @@ _S = BatchState
 
 ALLOWED: Final[Mapping[BatchState, frozenset[BatchState]]] = MappingProxyType(
     {
-        _S.BUFFERING: frozenset({_S.SEALED}),
+        # What was held in quarantine ends without ever having been an item (docs/design/decisions/17).
+        _S.BUFFERING: frozenset({_S.SEALED, _S.REJECTED, _S.EXPIRED}),
         _S.SEALED: frozenset({_S.DRAFTED, _S.IN_REVIEW, _S.EXPIRED, _S.PARKED}),
         _S.DRAFTED: frozenset({_S.IN_REVIEW, _S.SEALED, _S.EXPIRED, _S.PARKED}),
         _S.IN_REVIEW: frozenset({_S.APPROVED, _S.REJECTED, _S.SEALED, _S.EXPIRED, _S.PARKED}),

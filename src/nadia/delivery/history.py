@@ -68,17 +68,17 @@ async def _sent_alike(gateway: Gateway, turn: Turn) -> list[IncomingMessage] | N
     """Return outgoing messages with the bubble's text since the attempt, oldest first; None if there are too many."""
     assert turn.bubble.after_message_id is not None, "a bubble in sending has the place of its attempt"
     after = turn.bubble.after_message_id
-    wanted = _as_telegram_keeps(turn.bubble.text)
+    wanted = as_telegram_keeps(turn.bubble.text)
     alike: list[IncomingMessage] = []
     for _ in range(_MOST_PAGES):
         page = await gateway.history(chat_id=turn.conversation.chat_id, after_id=after, limit=_PAGE)
-        alike += [message for message in page if message.outgoing and _as_telegram_keeps(message.text) == wanted]
+        alike += [message for message in page if message.outgoing and as_telegram_keeps(message.text) == wanted]
         if len(page) < _PAGE:
             return alike
         after = page[-1].message_id
     return None
 
 
-def _as_telegram_keeps(text: str) -> str:
+def as_telegram_keeps(text: str) -> str:
     """Return the text without what Telegram trims."""
     return text.replace("\r\n", "\n").strip()

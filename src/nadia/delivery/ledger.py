@@ -7,6 +7,7 @@ out and not on record is the one state that must not be guessed about.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -19,6 +20,7 @@ from nadia.conversations.models import BatchState
 from nadia.conversations.pauses import Activity, Pauses, is_paused
 from nadia.conversations.transitions import LockedBatch, lock_batch, move
 from nadia.delivery import metrics, store
+from nadia.delivery.catching_up import CatchesUp
 from nadia.delivery.metrics import Failure
 from nadia.delivery.models import Bubble, BubbleState, Turn
 from nadia.delivery.outbox import put_on_record
@@ -26,6 +28,8 @@ from nadia.errors import UnavailableError
 from nadia.notices import Notice, Severity
 from nadia.notices import record as record_notice
 from nadia.postgres.database import Connection, Database
+from nadia.quarantine.errors import SILENCED
+from nadia.quarantine.gate import is_withheld, withhold
 from nadia.redis.events import LiveEvents
 from nadia.telegram.ownership import Ownership, owns
 
@@ -49,10 +53,21 @@ class Ledger:
         Stops sending when Telegram limits the account.
     events : LiveEvents
         Tells pages.
+    catching_up : CatchesUp, optional
+        Knows which chats may hold messages that are not on record yet.
     """
 
-    def __init__(self, *, database: Database, ownership: Ownership, pauses: Pauses, events: LiveEvents) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        ownership: Ownership,
+        pauses: Pauses,
+        events: LiveEvents,
+        catching_up: CatchesUp | None = None,
+    ) -> None:
         self._database = database
+        self._catching_up = catching_up
         self._ownership = ownership
         self._pauses = pauses
         self._events = events
@@ -204,7 +219,7 @@ class Ledger:
         await _until_done(write)
 
     async def give_up(self, bubble: Bubble) -> None:
-        """Bring a stale reply back to the desk whose open attempt surely did not go out.
+        """Bring a stale or withheld reply back to the desk whose open attempt surely did not go out.
 
         Raises
         ------
@@ -212,16 +227,19 @@ class Ledger:
             If another process owns the account, and may be sending the bubble.
         """
 
+        returned: _Returned | None = None
+
         async def write() -> None:
+            nonlocal returned
             async with self._database.transaction() as conn:
                 locked = await lock_batch(conn, bubble.batch_id)
                 await self._require_account(conn)
                 if locked.batch.state is BatchState.SENDING:
                     await store.cancel(conn, bubble.batch_id, BubbleState.SENDING)
-                    await _to_desk(conn, locked)
+                    returned = await _to_desk(conn, locked)
 
         await _until_done(write)
-        await self._tell(_Stale(bubble.conversation_id), bubble.batch_id)
+        await self._tell(returned, bubble.batch_id)
 
     async def park(self, batch_id: int, *, bubble: Bubble | None, failure: Failure, reason: str) -> None:
         """Leave a reply to a person, with a notice.
@@ -281,7 +299,7 @@ class Ledger:
         async with self._database.connection() as conn:
             return await store.to_read(conn, batch_id), await store.unsent_texts(conn, batch_id)
 
-    async def _check(self, conn: Connection, batch_id: int) -> "Turn | _Stale | None":
+    async def _check(self, conn: Connection, batch_id: int) -> "Turn | _Returned | None":
         """Look under the conversation's lock whether the reply may go on."""
         locked = await lock_batch(conn, batch_id)
         if locked.batch.state not in (BatchState.APPROVED, BatchState.SENDING):
@@ -291,14 +309,15 @@ class Ledger:
         bubble = await store.next_bubble(conn, batch_id)
         if bubble is None:
             return None
-        # Before anything that holds up sending: what does not answer the customer any more is the desk's, or, with an
-        # attempt whose end is unknown, to be looked up for the desk.
-        stale = locked.conversation.revision != bubble.conversation_revision
+        # Before anything that holds up sending: what does not answer the customer any more, or must not, is the desk's,
+        # or, with an attempt whose end is unknown, to be looked up for the desk.
+        stale = locked.conversation.revision != bubble.conversation_revision or await is_withheld(conn, batch_id)
         if stale and bubble.state is BubbleState.QUEUED:
-            await _to_desk(conn, locked)
-            return _Stale(locked.conversation.id)
+            return await _to_desk(conn, locked)
         if not stale and await is_paused(conn, Activity.SENDING, locked.conversation.telegram_account_id):
             return None
+        if not stale and self._catching_up and await self._catching_up.is_behind(conn, locked.conversation):
+            return None  # what the customer wrote meanwhile may make it stale
         if bubble.attempts == 0 and bubble.due_in > 0:  # approved anew: it can still be taken back
             return None
         if locked.batch.state is BatchState.APPROVED:
@@ -311,9 +330,9 @@ class Ledger:
         if not await owns(conn, account_id=self._ownership.account_id, fencing_token=token):
             raise NotOwnerError("another process owns the Telegram account")
 
-    async def _tell(self, found: "Turn | _Stale | None", batch_id: int) -> None:
-        if isinstance(found, _Stale):
-            metrics.FAILURES.labels(Failure.STALE).inc()
+    async def _tell(self, found: "Turn | _Returned | None", batch_id: int) -> None:
+        if isinstance(found, _Returned):
+            metrics.FAILURES.labels(found.why).inc()
             await self._publish("reply.stale", batch_id, found.conversation_id)
         elif found is not None and found.bubble.attempts == 0 and found.bubble.position == 0:
             await self._publish("reply.sending", batch_id, found.conversation.id)
@@ -322,17 +341,23 @@ class Ledger:
         await self._events.publish(kind, batch=batch_id, conversation=conversation_id)
 
 
-class _Stale:
+@dataclass(frozen=True, slots=True)
+class _Returned:
     """The reply went back to the desk."""
 
-    def __init__(self, conversation_id: int) -> None:
-        self.conversation_id = conversation_id
+    conversation_id: int
+    why: Failure
 
 
-async def _to_desk(conn: Connection, locked: LockedBatch) -> None:
+async def _to_desk(conn: Connection, locked: LockedBatch) -> _Returned:
     """Cancel what has not begun to leave and let a person decide; what went out stays on record."""
     await store.cancel(conn, locked.batch.id, BubbleState.QUEUED)
-    await move(conn, locked, BatchState.IN_REVIEW, actor=audit.SYSTEM, reason=STALE)
+    silenced = await is_withheld(conn, locked.batch.id)
+    reason = SILENCED if silenced else STALE
+    locked = await move(conn, locked, BatchState.IN_REVIEW, actor=audit.SYSTEM, reason=reason)
+    if silenced:
+        await withhold(conn, locked, actor=audit.SYSTEM)
+    return _Returned(locked.conversation.id, Failure.SILENCED if silenced else Failure.STALE)
 
 
 async def _until_done(write: Callable[[], Awaitable[None]]) -> None:

@@ -16,6 +16,7 @@ class Failure(StrEnum):
     PEER_FLOOD = "peer_flood"
     REVOKED = "revoked"
     STALE = "stale"
+    SILENCED = "silenced"
     AMBIGUOUS = "ambiguous"
     INTERNAL = "internal"
 

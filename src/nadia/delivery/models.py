@@ -77,7 +77,8 @@ class Turn:
     bubble : Bubble
         The first that is not sent.
     stale : bool
-        Whether the conversation has moved on; only ever with a bubble whose attempt is open.
+        Whether the conversation has moved on, or its customer was silenced; only ever with a bubble whose attempt is
+        open.
     """
 
     conversation: Conversation

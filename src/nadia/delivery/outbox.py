@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from nadia.conversations import audit
-from nadia.conversations.messages import record_sent
-from nadia.conversations.models import BatchState
+from nadia.conversations.models import BatchState, Conversation
+from nadia.conversations.sent_messages import OutgoingMessage, identify_sent, not_known_as_replies, record_sent
 from nadia.conversations.transitions import LockedBatch, move
 from nadia.delivery import store
+from nadia.delivery.history import as_telegram_keeps
 from nadia.delivery.models import Bubble, BubbleState
 from nadia.errors import ConflictError
 from nadia.postgres.database import Connection
@@ -101,6 +102,22 @@ class Outbox:
         """Tell whether a bubble of the batch is just being sent, or nobody knows yet whether it was."""
         return await store.is_leaving(conn, batch_id)
 
+    async def is_own(
+        self, conn: Connection, conversation: Conversation, *, telegram_message_id: int, text: str
+    ) -> bool:
+        """Tell whether a message of the account may be a reply whose sending has begun and is not on record as ended.
+
+        A reply that is on record only on a person's word gets its id in Telegram here.
+        """
+        wanted = as_telegram_keeps(text)
+        bubbles = await store.unaccounted(conn, conversation.id, telegram_message_id=telegram_message_id)
+        alike = [bubble for bubble in bubbles if as_telegram_keeps(bubble.text) == wanted]
+        if alike and all(bubble.vouched for bubble in alike):
+            (bubble, *_) = alike
+            if await identify_sent(conn, conversation, known_as=-bubble.id, telegram_message_id=telegram_message_id):
+                await store.identify(conn, bubble.id, telegram_message_id=telegram_message_id)
+        return bool(alike)
+
     async def can_be_taken_back(self, conn: Connection, batch_id: int) -> bool:
         """Tell whether nothing of the reply has begun to leave and its undo window is open."""
         return await store.can_be_taken_back(conn, batch_id)
@@ -137,15 +154,26 @@ class Outbox:
             If no bubble of the batch is in doubt.
         """
         bubble, rest = await self.in_doubt(conn, locked)
-        sent_at = bubble.sending_since or await store.moment(conn, 0)
-        # Telegram's id is not known. Its own are positive, so this one cannot be taken for another message.
-        placeholder = -bubble.id
-        await store.mark_sent(conn, bubble.id, telegram_message_id=placeholder, sent_at=sent_at)
+        shown = await _shown_by_telegram(conn, locked, bubble)
+        if shown is not None:
+            number, sent_at = shown.telegram_message_id, shown.sent_at
+        else:  # Telegram's own ids are positive, so this one cannot be taken for another message
+            number, sent_at = -bubble.id, bubble.sending_since or await store.moment(conn, 0)
+        await store.mark_sent(conn, bubble.id, telegram_message_id=number, sent_at=sent_at)
         await put_on_record(
-            conn, locked, bubble, telegram_message_id=placeholder, sent_at=sent_at, actor=actor, by="word of a person"
+            conn, locked, bubble, telegram_message_id=number, sent_at=sent_at, actor=actor, by="word of a person"
         )
         going_on = await move(conn, locked, BatchState.SENDING, actor=actor, reason="a person says that it was sent")
         return going_on if rest else await move(conn, going_on, BatchState.SENT, actor=actor)
+
+
+async def _shown_by_telegram(conn: Connection, locked: LockedBatch, bubble: Bubble) -> OutgoingMessage | None:
+    """Return the message on record that a bubble in doubt is: Telegram showed it, and nobody knew what it was."""
+    if bubble.after_message_id is None:
+        return None
+    wanted = as_telegram_keeps(bubble.text)
+    since = await not_known_as_replies(conn, locked.conversation, after_message_id=bubble.after_message_id)
+    return next((message for message in since if as_telegram_keeps(message.text) == wanted), None)
 
 
 async def put_on_record(
@@ -166,6 +194,7 @@ async def put_on_record(
         text=bubble.text,
         sent_at=sent_at,
         batch_id=bubble.batch_id,
+        after_message_id=bubble.after_message_id,
     )
     if bubble.discloses:
         await store.mark_disclosed(conn, locked.conversation.id)

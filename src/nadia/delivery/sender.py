@@ -11,6 +11,7 @@ import structlog
 from nadia.conversations.messages import NotOwnerError
 from nadia.conversations.pauses import Pauses
 from nadia.delivery import metrics
+from nadia.delivery.catching_up import CatchesUp
 from nadia.delivery.config import DeliverySettings
 from nadia.delivery.hold import Hold
 from nadia.delivery.ledger import Ledger
@@ -54,6 +55,8 @@ class Delivery:
         Reading and writing in human time.
     settings : DeliverySettings
         Limits.
+    catching_up : CatchesUp, optional
+        Knows which chats may hold messages that are not on record yet; replies to them wait.
     monotonic : callable
         This process's clock, seconds.
     """
@@ -68,13 +71,16 @@ class Delivery:
         events: LiveEvents,
         simulator: TypingSimulator,
         settings: DeliverySettings,
+        catching_up: CatchesUp | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._account_id = ownership.account_id
         self._concurrency = settings.concurrency
         self._monotonic = monotonic
         self._hold = Hold(monotonic=monotonic)
-        self._ledger = Ledger(database=database, ownership=ownership, pauses=pauses, events=events)
+        self._ledger = Ledger(
+            database=database, ownership=ownership, pauses=pauses, events=events, catching_up=catching_up
+        )
         self._replies = ReplySender(
             database=database,
             gateway=gateway,

@@ -129,6 +129,17 @@ SELECT EXISTS (
 ) AS disclosing
 """
 
+# What may already be in Telegram's history without being on record under its id: begun and not ended, left to a person,
+# or sent on a person's word.
+_UNACCOUNTED = """
+SELECT id, text, state = 'sent' AS vouched FROM outbox
+WHERE conversation_id = %(conversation_id)s AND after_message_id < %(telegram_message_id)s
+  AND (state IN ('sending', 'parked') OR state = 'sent' AND telegram_message_id < 0)
+ORDER BY id
+"""
+
+_IDENTIFY = "UPDATE outbox SET telegram_message_id = %(telegram_message_id)s WHERE id = %(id)s AND state = 'sent'"
+
 # What is on record as written by hand may be the desk's all the same: Telegram can report our own message that way.
 _ON_RECORD = """
 SELECT telegram_message_id FROM messages
@@ -168,6 +179,15 @@ class Outcome:
     state: BubbleState
     telegram_message_id: int | None
     seconds_since_approval: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unaccounted:
+    """A bubble that may be in Telegram's history; ``vouched`` for by a person, or nobody knows yet."""
+
+    id: int
+    text: str
+    vouched: bool
 
 
 async def moment(conn: Connection, delay_seconds: float) -> datetime:
@@ -285,6 +305,17 @@ async def is_disclosing(conn: Connection, conversation_id: int) -> bool:
     """Tell whether a bubble that discloses is on its way."""
     row = await (await conn.execute(_IS_DISCLOSING, {"conversation_id": conversation_id})).fetchone()
     return bool(row and row["disclosing"])
+
+
+async def unaccounted(conn: Connection, conversation_id: int, *, telegram_message_id: int) -> list[Unaccounted]:
+    """Return the bubbles that a message of Telegram's may be, the oldest first."""
+    values = {"conversation_id": conversation_id, "telegram_message_id": telegram_message_id}
+    return [Unaccounted(**row) for row in await (await conn.execute(_UNACCOUNTED, values)).fetchall()]
+
+
+async def identify(conn: Connection, bubble_id: int, *, telegram_message_id: int) -> None:
+    """Put Telegram's id of a bubble on record that was sent on a person's word."""
+    await conn.execute(_IDENTIFY, {"id": bubble_id, "telegram_message_id": telegram_message_id})
 
 
 async def on_record(

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from nadia.constants import CONSTITUTION_VERSION
+from nadia.conversations import audit
+from nadia.conversations.messages import PLACE
 from nadia.conversations.models import Batch
 from nadia.conversations.transitions import LockedBatch
 from nadia.postgres.database import Connection
@@ -29,11 +31,21 @@ UPDATE batches SET
 WHERE id = %(batch_id)s AND drafting_until = %(until)s
 """
 
-# The batch's messages from before the newest ones of the conversation.
-_NOT_SHOWN = """
-SELECT count(*) AS messages FROM messages
-WHERE batch_id = %(batch_id)s AND direction = 'in' AND deleted_at IS NULL AND id <= (
-    SELECT id FROM messages WHERE conversation_id = %(conversation_id)s ORDER BY id DESC OFFSET %(shown)s LIMIT 1
+# The batch's messages from before the newest ones of the conversation, in Telegram's order.
+_NOT_SHOWN = f"""
+SELECT count(*) AS messages FROM messages m
+WHERE m.batch_id = %(batch_id)s AND m.direction = 'in' AND m.deleted_at IS NULL AND ({PLACE}, m.id) <= (
+    SELECT {PLACE}, m.id FROM messages m WHERE m.conversation_id = %(conversation_id)s
+    ORDER BY {PLACE} DESC, m.id DESC OFFSET %(shown)s LIMIT 1
+)
+"""  # noqa: S608 - constants only
+
+# When the newest message was written that the batch answers, unless a person has asked for its draft.
+_LEFT_SINCE = """
+SELECT max(m.sent_at) AS newest FROM messages m
+WHERE m.batch_id = %(batch_id)s AND m.direction = 'in' AND m.deleted_at IS NULL AND NOT EXISTS (
+    SELECT 1 FROM audit_log a WHERE a.subject = 'batch:' || %(batch_id)s AND a.action = 'batch.moved'
+      AND a.after ->> 'state' = 'sealed' AND a.actor <> %(system)s
 )
 """
 
@@ -128,6 +140,12 @@ async def not_shown(conn: Connection, batch: Batch, *, shown: int) -> int:
     row = await (await conn.execute(_NOT_SHOWN, values)).fetchone()
     assert row is not None, "a count is always returned"
     return int(row["messages"])
+
+
+async def left_since(conn: Connection, batch: Batch) -> datetime | None:
+    """Return when the newest message was written that a batch answers; None if a person has asked for its draft."""
+    row = await (await conn.execute(_LEFT_SINCE, {"batch_id": batch.id, "system": audit.SYSTEM})).fetchone()
+    return None if row is None else row["newest"]
 
 
 async def insert(conn: Connection, draft: NewDraft, *, answers: LockedBatch) -> None:

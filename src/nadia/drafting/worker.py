@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from nadia.clock import Clock, utc_now
 from nadia.constants import MAX_HISTORY_LENGTH
 from nadia.conversations import audit
 from nadia.conversations.batches import Batches, park
@@ -19,8 +20,10 @@ from nadia.conversations.pauses import Activity, is_paused
 from nadia.conversations.transitions import LockedBatch, lock_batch, move
 from nadia.conversations.wal import LONGEST_WAIT_SECONDS, WalEntry, WalStream
 from nadia.drafting import metrics, store
+from nadia.drafting.ages import age_in_words
 from nadia.drafting.config import DraftingSettings
 from nadia.drafting.prompt import bubbles_of, build_prompt
+from nadia.drafting.recovered import RecoveredContext
 from nadia.errors import ConfigurationError, NadiaError, NotFoundError, UnavailableError
 from nadia.llm.errors import NoModelAvailableError
 from nadia.llm.models import Completion, Drafter
@@ -81,6 +84,12 @@ class DraftingWorker:
         Tells pages.
     settings : DraftingSettings
         Limits.
+    recovered : RecoveredContext, optional
+        What is known of chats that were read again after downtime.
+    answered_within : timedelta, optional
+        Messages that are older are listed for a person instead of answered.
+    clock : callable
+        The present.
     sleep : callable
         Waiting.
     """
@@ -97,6 +106,9 @@ class DraftingWorker:
         profile: str,
         events: LiveEvents,
         settings: DraftingSettings,
+        recovered: RecoveredContext | None = None,
+        answered_within: timedelta | None = None,
+        clock: Clock = utc_now,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._database = database
@@ -108,6 +120,9 @@ class DraftingWorker:
         self._profile = profile
         self._events = events
         self._settings = settings
+        self._recovered = recovered
+        self._answered_within = answered_within
+        self._clock = clock
         self._lease = timedelta(seconds=settings.timeout_seconds + LEASE_MARGIN_SECONDS)
         self._sleep = sleep
         self._running: dict[int, asyncio.Task[None]] = {}
@@ -219,10 +234,14 @@ class DraftingWorker:
         """Have a draft written and store it; False if there is none to store."""
         with metrics.IN_PROGRESS.track_inprogress():
             try:
+                if (age := await self._too_old(begun)) is not None:
+                    await self._give_up(begun, reason=left_to_a_person(age))
+                    return False
                 history = await self._memory.recall(begun.conversation)
                 missing = await self._not_shown(begun, history)
+                summary = await self._recovered.summary_for(begun.batch.id) if self._recovered else None
                 completion = await self._drafter.complete(
-                    build_prompt(self._persona(), history),
+                    build_prompt(self._persona(), history, now=self._clock(), summary=summary),
                     profile=self._profile,
                     timeout=self._settings.timeout_seconds,
                 )
@@ -236,6 +255,15 @@ class DraftingWorker:
             return 0
         async with self._database.connection() as conn:
             return await store.not_shown(conn, begun.batch, shown=len(history))
+
+    async def _too_old(self, begun: LockedBatch) -> timedelta | None:
+        """Return the age of what a batch answers if it is too old for a draft that nobody has asked for."""
+        if self._answered_within is None:
+            return None
+        async with self._database.connection() as conn:
+            newest = await store.left_since(conn, begun.batch)
+        age = None if newest is None else self._clock() - newest
+        return age if age is not None and age > self._answered_within else None
 
     async def _store(self, begun: LockedBatch, completion: Completion, *, missing: int) -> bool:
         bubbles = bubbles_of(completion.text)
@@ -334,6 +362,11 @@ class DraftingWorker:
         while len(self._tasks) >= self._settings.concurrency:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         return self._settings.concurrency - len(self._tasks)
+
+
+def left_to_a_person(age: timedelta) -> str:
+    """Return why there is no draft of an answer to messages of such an age."""
+    return f"written {age_in_words(age)} ago: what is so old is answered by a person, or not at all"
 
 
 def not_shown_flag(messages: int) -> str:

@@ -1,7 +1,8 @@
 """Intake: one event from Telegram becomes rows, a conversation's new revision, and a burst."""
 
+import math
 from collections import OrderedDict
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Final
 
@@ -13,12 +14,20 @@ from nadia.conversations.messages import Messages, NewMessage, Recorded
 from nadia.conversations.models import Conversation
 from nadia.errors import NotFoundError, UnavailableError
 from nadia.inbound import metrics
+from nadia.inbound.early import EarlyChanges
+from nadia.inbound.losses import NotesLosses
+from nadia.inbound.own_sends import OwnSends
 from nadia.pacing.tracker import UserActivityTracker
+from nadia.postgres.database import Connection
+from nadia.quarantine.reception import Reception
 from nadia.redis.events import LiveEvents
 from nadia.telegram.gateway import (
+    SERVICE_USER_IDS,
     Event,
     IncomingMessage,
+    Media,
     MessageEdited,
+    MessageKind,
     MessagesDeleted,
     Peer,
     TypingStarted,
@@ -31,9 +40,6 @@ log = structlog.get_logger(__name__)
 _CONVERSATIONS_CACHED: Final = 10_000
 _LONGEST_NAME: Final = 200
 _LONGEST_ERROR: Final = 1_000
-
-SERVICE_USER_IDS: Final = frozenset({777000, 42777})
-"""Telegram's own accounts; 777000 carries log-in codes (DESIGN promise 10)."""
 
 
 class Intake:
@@ -52,6 +58,12 @@ class Intake:
         Waits for the end of bursts.
     events : LiveEvents
         Tells pages.
+    own_sends : OwnSends
+        Knows replies that are just leaving: Telegram may show them before delivery has put them on record.
+    losses : NotesLosses
+        Where it goes on record that Telegram will not tell everything.
+    reception : Reception
+        Takes what silenced customers write into quarantine at once.
     clock : callable
         The present.
     """
@@ -63,17 +75,42 @@ class Intake:
         memory: ConversationMemory,
         tracker: UserActivityTracker,
         events: LiveEvents,
+        own_sends: OwnSends,
+        losses: NotesLosses,
+        reception: Reception,
         clock: Clock = utc_now,
     ) -> None:
         self._messages = messages
         self._memory = memory
         self._tracker = tracker
         self._events = events
+        self._own_sends = own_sends
+        self._early = EarlyChanges()
+        self._losses = losses
+        self._reception = reception
         self._clock = clock
         self._known: OrderedDict[tuple[str, int], tuple[Peer | None, Conversation | None]] = OrderedDict()
 
-    async def receive(self, event: Event, *, ownership: Ownership, network: str) -> None:
+    async def receive(
+        self, event: Event, *, ownership: Ownership, network: str, recovered_by: int | None = None
+    ) -> bool:
         """Take one event in.
+
+        Parameters
+        ----------
+        event : Event
+            What happened.
+        ownership : Ownership
+            This process's right to act for the account.
+        network : str
+            ``sandbox`` or ``telegram``.
+        recovered_by : int, optional
+            The recovery operation that found it; absent where Telegram told of it live.
+
+        Returns
+        -------
+        bool
+            Whether it changed anything on record.
 
         Raises
         ------
@@ -84,8 +121,9 @@ class Intake:
         """
         match event:
             case IncomingMessage():
-                await self._receive_message(event, ownership, network)
+                return await self._receive_message(event, ownership, network, recovered_by)
             case MessageEdited():
+                self._early.note(ownership.account_id, event)
                 changed = await self._messages.edit(
                     account_id=ownership.account_id,
                     chat_id=event.chat_id,
@@ -94,20 +132,24 @@ class Intake:
                     edited_at=event.edited_at,
                     fencing_token=ownership.fencing_token,
                 )
-                await self._revised("edit", changed)
+                return await self._revised("edit", changed)
             case MessagesDeleted():
+                self._early.note(ownership.account_id, event)
                 changed = await self._messages.delete(
                     account_id=ownership.account_id,
                     chat_id=event.chat_id,
                     telegram_message_ids=event.message_ids,
                     fencing_token=ownership.fencing_token,
                 )
-                await self._revised("deletion", changed)
+                return await self._revised("deletion", changed)
             case TypingStarted():
                 await self._receive_typing(event, ownership)
+                return False
             case UpdatesLost():
+                await self._losses.updates_lost(ownership)
                 log.warning("intake.updates_lost", account=ownership.account_id, reason=event.reason)
                 metrics.EVENTS.labels("lost", "recorded").inc()
+                return True
 
     async def park(self, event: Event, *, ownership: Ownership, error: Exception) -> None:
         """Keep an event that cannot be taken in, for a person to look at.
@@ -129,11 +171,13 @@ class Intake:
         )
         metrics.EVENTS.labels(kind, "parked").inc()
 
-    async def _receive_message(self, message: IncomingMessage, ownership: Ownership, network: str) -> None:
+    async def _receive_message(
+        self, message: IncomingMessage, ownership: Ownership, network: str, recovered_by: int | None
+    ) -> bool:
         kind = _kind_of(message)
         if not message.peer.is_person or message.peer.user_id in SERVICE_USER_IDS:
             metrics.EVENTS.labels(kind, "ignored").inc()
-            return
+            return False
         begun = self._clock()
         new = NewMessage(
             telegram_message_id=message.message_id,
@@ -141,38 +185,61 @@ class Intake:
             author="phone" if message.outgoing else "customer",
             kind=message.kind.value,
             text=storable(message.text),
+            media=None if message.media is None else _storable_media(message.media),
             reply_to=message.reply_to,
             sent_at=message.sent_at,
             edited_at=message.edited_at,
+            recovered_by=recovered_by,
         )
         conversation = await self._conversation(ownership, message, network)
         try:
-            recorded = await self._messages.record(conversation, new, fencing_token=ownership.fencing_token)
+            recorded = await self._record(conversation, new, ownership)
         except NotFoundError:  # erased since it was read: the customer begins anew
             self._known.pop((ownership.account_id, message.chat_id), None)
             conversation = await self._conversation(ownership, message, network)
-            recorded = await self._messages.record(conversation, new, fencing_token=ownership.fencing_token)
+            recorded = await self._record(conversation, new, ownership)
         if recorded is None:
             metrics.EVENTS.labels(kind, "duplicate").inc()
-            return
+            await self._change_as_told(message, ownership, network)
+            return False
         metrics.EVENTS.labels(kind, "recorded").inc()
         await self._pass_on(conversation, new, recorded)
+        await self._change_as_told(message, ownership, network)
         metrics.INTAKE_SECONDS.observe(_seconds_between(begun, self._clock()))
-        metrics.DELAY_SECONDS.observe(_seconds_between(message.sent_at, begun))
+        if recovered_by is None:
+            metrics.DELAY_SECONDS.observe(_seconds_between(message.sent_at, begun))
+        return True
+
+    async def _change_as_told(self, message: IncomingMessage, ownership: Ownership, network: str) -> None:
+        """Take over what was told of a message before it was on record; again, if PostgreSQL went away over it."""
+        if (change := self._early.take(ownership.account_id, message.message_id)) is not None:
+            await self.receive(change, ownership=ownership, network=network)
+
+    async def _record(self, conversation: Conversation, message: NewMessage, ownership: Ownership) -> Recorded | None:
+        token = ownership.fencing_token
+        if message.direction == "in":
+            return await self._messages.record(conversation, message, fencing_token=token)
+
+        async def is_own(conn: Connection) -> bool:
+            return message.kind == MessageKind.TEXT and await self._own_sends.is_own(
+                conn, conversation, telegram_message_id=message.telegram_message_id, text=message.text
+            )
+
+        return await self._messages.record_outgoing(conversation, message, fencing_token=token, is_own=is_own)
 
     async def _pass_on(self, conversation: Conversation, message: NewMessage, recorded: Recorded) -> None:
         """Tell pacing, memory and pages, in one round trip; what is lost here is rebuilt from the record."""
         telling = self._events.publishing("message.received", conversation=conversation.id)
         try:
-            if message.direction == "in":
+            if message.direction == "out" or await self._reception.take_in(conversation.id):
+                await self._memory.append(conversation, message, recorded, along=(telling,))
+            else:
                 await self._tracker.handle_message(
                     conversation_id=conversation.id,
                     partition=conversation.partition,
                     text=message.text,
                     along=(self._memory.appending(conversation, message, recorded), telling),
                 )
-            else:
-                await self._memory.append(conversation, message, recorded, along=(telling,))
         except UnavailableError:
             log.debug("intake.redis_away", conversation_id=conversation.id)
 
@@ -184,10 +251,11 @@ class Intake:
         await self._tracker.handle_typing_event(conversation_id=conversation.id, partition=conversation.partition)
         metrics.EVENTS.labels("typing", "recorded").inc()
 
-    async def _revised(self, kind: str, conversations: list[Conversation]) -> None:
+    async def _revised(self, kind: str, conversations: list[Conversation]) -> bool:
         metrics.EVENTS.labels(kind, "recorded" if conversations else "unchanged").inc()
         for conversation in conversations:
             await self._events.publish("message.revised", conversation=conversation.id)
+        return bool(conversations)
 
     async def _conversation(self, ownership: Ownership, message: IncomingMessage, network: str) -> Conversation:
         key = (ownership.account_id, message.chat_id)
@@ -244,6 +312,8 @@ def _plain(value: object) -> object:
     match value:
         case str():
             return storable(value)
+        case float() if not math.isfinite(value):
+            return str(value)
         case datetime():
             return value.isoformat()
         case dict():
@@ -259,6 +329,21 @@ def storable(text: str) -> str:
     if text.isascii() and "\x00" not in text:
         return text
     return text.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _storable_media(media: Media) -> Media:
+    """Return what a sender says about a file, as PostgreSQL can keep it and people can read it."""
+
+    def short(text: str | None) -> str | None:
+        return None if text is None else storable(text)[:_LONGEST_NAME]
+
+    return replace(
+        media,
+        reference=storable(media.reference)[:_LONGEST_NAME],
+        name=short(media.name),
+        mime_type=short(media.mime_type),
+        emoji=short(media.emoji),
+    )
 
 
 def _seconds_between(earlier: datetime, later: datetime) -> float:

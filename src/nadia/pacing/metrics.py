@@ -6,7 +6,7 @@ MESSAGES = counter("nadia_pacing_messages_total", "Messages taken into bursts.")
 BATCHES = counter(
     "nadia_pacing_sealings_total",
     "Bursts that ended, by what became of them.",
-    {"outcome": ("new_batch", "joined", "nothing_left", "postponed", "failed")},
+    {"outcome": ("new_batch", "joined", "held", "nothing_left", "postponed", "failed")},
 )
 SEALED_MESSAGES = counter("nadia_pacing_sealed_messages_total", "Messages that became part of a batch.")
 BURST_SECONDS = histogram("nadia_pacing_seal_seconds", "Time from a burst's end to its sealed batch, seconds.")

@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from nadia.clock import Clock, utc_now
-from nadia.conversations.batches import Batches, Sealed, SealPostponed
+from nadia.conversations.batches import Batches, Sealed, SealHeld, SealPostponed
 from nadia.conversations.wal import WalStream
 from nadia.errors import NadiaError, UnavailableError
 from nadia.pacing import metrics
@@ -176,11 +176,13 @@ class UserActivityTracker:
             metrics.BATCHES.labels("postponed").inc()
             await self._postpone(burst)
             return
-        if outcome is not None:
+        if isinstance(outcome, Sealed):
             metrics.BURST_SECONDS.observe(max(0.0, (self._clock() - burst.due).total_seconds()))
             await self._announce(outcome)
         else:
-            metrics.BATCHES.labels("nothing_left").inc()
+            metrics.BATCHES.labels("held" if isinstance(outcome, SealHeld) else "nothing_left").inc()
+            if isinstance(outcome, SealHeld):
+                await self._events.publish("batch.held", conversation=burst.conversation_id)
         with suppress(UnavailableError):  # it comes back after its lease and finds nothing to seal
             await self._bursts.finish(burst)
 

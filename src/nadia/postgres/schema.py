@@ -10,7 +10,6 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -18,14 +17,22 @@ import structlog
 
 from nadia.errors import ConfigurationError, InvalidInputError, UnavailableError
 from nadia.postgres.database import Database
+from nadia.postgres.revisions import (
+    MAIN,
+    MIGRATIONS,
+    heads,
+    is_ahead,
+    lacking,
+    revisions,
+    stored,
+    with_implied,
+)
 from nadia.redaction import redact_text
 
 if TYPE_CHECKING:
     from alembic.config import Config as AlembicConfig
 
 log = structlog.get_logger(__name__)
-
-MIGRATIONS = Path(__file__).with_name("migrations")
 
 # One migration runs at a time per database, whoever starts it.
 _LOCK = "SELECT pg_advisory_lock(7319843)"
@@ -37,16 +44,6 @@ class SchemaBehindError(ConfigurationError):
     """The database's schema is not the one that this version of NADIA works with."""
 
 
-def head() -> str:
-    """Return the newest revision on disk, read from the files' names without loading Alembic."""
-    return max(path.name.split("_", 1)[0] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
-
-
-def revisions() -> list[str]:
-    """Return every revision on disk, oldest first."""
-    return sorted(path.name.split("_", 1)[0] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
-
-
 def require_revision(revision: str, *, besides: Sequence[str]) -> None:
     """Check that a revision is one of those on disk, or another word that is accepted.
 
@@ -55,27 +52,41 @@ def require_revision(revision: str, *, besides: Sequence[str]) -> None:
     InvalidInputError
         If it is not.
     """
-    if revision not in (*revisions(), *besides):
+    known = (*revisions(), *besides)
+    if revision not in known:
         raise InvalidInputError(
-            f"there is no revision {revision!r}",
-            field="revision",
-            hint=f"there are {', '.join((*revisions(), *besides))}",
+            f"there is no revision {revision!r}", field="revision", hint=f"there are {', '.join(known)}"
         )
 
 
-async def applied(database: Database) -> str | None:
-    """Return the revision that the database is at; None for an empty one."""
+async def applied(database: Database) -> tuple[str, ...]:
+    """Return the revisions that the database is at, one for each branch; nothing for an empty one."""
     async with database.connection() as conn:
         there = await (await conn.execute(_IS_THERE)).fetchone()
         if not there or not there["there"]:
-            return None
-        row = await (await conn.execute(_APPLIED)).fetchone()
-    return row["version_num"] if row else None
+            return ()
+        return with_implied(row["version_num"] for row in await (await conn.execute(_APPLIED)).fetchall())
 
 
-def is_ahead(revision: str | None) -> bool:
-    """Tell whether a database was migrated by a newer version than this one."""
-    return revision is not None and revision.isdecimal() and int(revision) > int(head())
+def steps_below(found: Sequence[str], steps: int) -> str:
+    """Return the revision of the main line that is so many steps below where a database is; ``base`` below the first.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is not that far up.
+    """
+    line = revisions(MAIN)
+    at = next((revision for revision in found if revision in line), None)
+    left = (line.index(at) + 1 if at else 0) - steps
+    if left < 0:
+        raise InvalidInputError(f"the schema is at {said(found)}, not {steps} steps up", field="--steps")
+    return line[left - 1] if left else "base"
+
+
+def said(at: Sequence[str]) -> str:
+    """Return revisions as people read them."""
+    return ", ".join(at) or "nothing"
 
 
 async def require_current(database: Database) -> None:
@@ -86,14 +97,14 @@ async def require_current(database: Database) -> None:
     SchemaBehindError
         If it has not.
     """
-    found, wanted = await applied(database), head()
-    if is_ahead(found):
-        log.info("schema.ahead", revision=found, needed=wanted)
-    elif found != wanted:
+    found = await applied(database)
+    if missing := lacking(found):
         raise SchemaBehindError(
-            f"the database's schema is at {found or 'nothing'}, this version needs {wanted}",
+            f"the database's schema is at {said(found)}, this version needs {said(missing)}",
             hint="run `nadia db upgrade`",
         )
+    if is_ahead(found):
+        log.info("schema.ahead", revisions=found, needed=heads())
 
 
 async def upgrade_apart(dsn: str) -> None:
@@ -126,8 +137,8 @@ async def upgrade_apart(dsn: str) -> None:
         )
 
 
-def upgrade(dsn: str, revision: str = "head") -> None:
-    """Apply migrations up to a revision, each in its transaction.
+def upgrade(dsn: str, revision: str = "heads") -> None:
+    """Apply migrations up to a revision, each in its transaction; ``quarantine@head`` is a branch with what it needs.
 
     Raises
     ------
@@ -141,21 +152,44 @@ def upgrade(dsn: str, revision: str = "head") -> None:
 
 
 def downgrade(dsn: str, revision: str) -> None:
-    """Take migrations back down to a revision (``base`` for all, ``-1`` for one)."""
+    """Take migrations back down to a revision: ``base`` for all, ``quarantine@base`` for one branch alone.
+
+    What stands on a revision that goes is taken back as well.
+    """
     from alembic import command
 
     with _connected(dsn) as config:
         command.downgrade(config, revision)
 
 
-def script(revisions: str = "head", *, down: bool = False) -> str:
-    """Return the SQL of the migrations, for review and for linters."""
+def upgrade_script(found: Sequence[str] = (), revision: str = "heads") -> str:
+    """Return the SQL that takes a database from where it is up to a revision, for review and for linters."""
     from alembic import command
 
+    with _on_paper(found) as (config, text):
+        command.upgrade(config, revision, sql=True)
+        return _tidy(text.getvalue())
+
+
+def downgrade_script(found: Sequence[str], revision: str) -> str:
+    """Return the SQL that takes a database from where it is down to a revision, as `downgrade` takes it."""
+    from alembic import command
+
+    with _on_paper(found) as (config, text):
+        command.downgrade(config, f"base:{revision}", sql=True)  # where it really starts is an attribute
+        return _tidy(text.getvalue())
+
+
+@contextmanager
+def _on_paper(found: Sequence[str]) -> Iterator[tuple["AlembicConfig", io.StringIO]]:
     config = _config()
-    config.output_buffer = io.StringIO()
-    (command.downgrade if down else command.upgrade)(config, revisions, sql=True)
-    return re.sub(r"\n{3,}", "\n\n", config.output_buffer.getvalue())
+    config.output_buffer = text = io.StringIO()
+    config.attributes["found"] = stored(found)
+    yield config, text
+
+
+def _tidy(sql: str) -> str:
+    return re.sub(r"\n{3,}", "\n\n", sql)
 
 
 def _config() -> "AlembicConfig":

@@ -15,6 +15,7 @@ from nadia.conversations.transitions import LockedBatch, TransitionError, lock_b
 from nadia.delivery.outbox import Outbox
 from nadia.errors import InvalidInputError, NadiaError
 from nadia.postgres.database import Connection, Database
+from nadia.quarantine.gate import require_answerable
 from nadia.redis.events import LiveEvents
 from nadia.review import metrics, store
 from nadia.review.bubbles import check_bubbles, check_disclosure, check_reason
@@ -208,6 +209,8 @@ class ReviewDesk:
             If someone else has it.
         TransitionError
             If it does not wait for a person: it was decided already.
+        SilencedError
+            If the customer is silenced, and the item was not let through.
         StaleError
             If there is another draft than the reviewer saw, or the conversation has moved on since the reviewer, or
             without confirmation the draft, saw it.
@@ -217,6 +220,7 @@ class ReviewDesk:
             locked = await lock_batch(conn, batch_id)
             await self._require_free(conn, locked, account)
             locked = await _take_to_review(conn, locked, account)
+            await require_answerable(conn, batch_id)
             _require_seen(locked, seen_revision)
             draft = await store.newest_draft(conn, batch_id)
             _require_seen_draft(locked, draft, seen_draft)
@@ -379,6 +383,8 @@ class ReviewDesk:
             If it is not parked.
         ConflictError
             If the conversation has another open item, or nothing is in doubt that could have been sent.
+        SilencedError
+            If the customer is silenced; such an item can only be rejected.
         """
         async with self._database.transaction() as conn:
             locked = await lock_batch(conn, batch_id)

@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 from nadia.conversations.models import BatchState
+from nadia.telegram.gateway import Media
+
+LATE_SECONDS: Final = 1_800
+"""A message that reached us so long after it was written came late: after downtime, ours or Telegram's."""
 
 
 class DecisionKind(StrEnum):
@@ -66,8 +71,10 @@ class QueueItem:
         UTC.
     messages : int
         How many the batch has.
-    preview : str
-        The customer's last text, at most 200 characters.
+    preview, preview_kind, preview_media : str, str, Media or None
+        The customer's last message: its text, at most 200 characters, what it is made of, and what else it carries.
+    late_since : datetime or None
+        When the oldest of its messages was written that came late; None where none did.
     has_draft : bool
         Whether a draft exists.
     no_draft_reason : str or None
@@ -113,6 +120,9 @@ class QueueItem:
     parked_reason: str | None
     parked_from: BatchState | None
     undo_of_id: int | None = None
+    preview_kind: str = "text"
+    preview_media: Media | None = None
+    late_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +140,8 @@ class MessageView:
     """A message of the conversation.
 
     ``author`` is ``customer``, ``desk`` or ``phone``; ``in_this_batch`` marks what the item is about;
-    ``newer_than_draft`` what was said after the newest draft was made, or edited or deleted since.
+    ``newer_than_draft`` what was said after the newest draft was made, or edited or deleted since; ``media`` is what it
+    carries besides the text.
     """
 
     id: int
@@ -143,6 +154,13 @@ class MessageView:
     deleted_at: datetime | None
     in_this_batch: bool
     newer_than_draft: bool
+    media: Media | None = None
+
+    @property
+    def late_by(self) -> timedelta | None:
+        """How long it took to reach us, if that is worth a word."""
+        delay = self.received_at - self.sent_at
+        return delay if delay.total_seconds() >= LATE_SECONDS else None
 
 
 @dataclass(frozen=True, slots=True)

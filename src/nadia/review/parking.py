@@ -5,6 +5,7 @@ from nadia.conversations.transitions import LockedBatch, move
 from nadia.delivery.outbox import Outbox
 from nadia.errors import ConflictError
 from nadia.postgres.database import Connection
+from nadia.quarantine.gate import item_was_rejected, require_answerable
 from nadia.review import store
 from nadia.review.decisions import record_decision
 from nadia.review.models import DecisionKind, Resolution, ReviewerRef
@@ -19,10 +20,13 @@ async def take_up(
     ------
     ConflictError
         If the conversation has another open item, or nothing is in doubt that could have been sent.
+    SilencedError
+        If the customer is silenced and no reply may follow; what was sent can be said all the same.
     """
     batch = locked.batch
     if resolution is Resolution.REJECT:
         await outbox.drop(conn, batch.id)
+        await item_was_rejected(conn, batch.id, actor=account.actor, reason="rejected at the desk")
         await record_decision(conn, locked, account, DecisionKind.REJECT, "parked")
         return await move(conn, locked, BatchState.REJECTED, actor=account.actor)
     other = await store.other_open_item(conn, conversation_id=batch.conversation_id, batch_id=batch.id)
@@ -32,6 +36,7 @@ async def take_up(
         )
     if resolution is Resolution.WAS_SENT:
         return await outbox.was_sent(conn, locked, actor=account.actor)
+    await require_answerable(conn, batch.id)
     if resolution is Resolution.SEND_AGAIN:
         return await _send_again(conn, locked, account, outbox)
     return await _resume(conn, locked, account, outbox)

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from nadia.conversations.media import media_from_fields
+from nadia.conversations.messages import PLACE
 from nadia.conversations.models import BatchState
 from nadia.errors import NotFoundError
 from nadia.postgres.database import Connection, Row
 from nadia.review.models import (
+    LATE_SECONDS,
     AuditView,
     DecisionKind,
     DecisionView,
@@ -22,13 +25,15 @@ from nadia.review.models import (
 PREVIEW_CHARACTERS = 200
 THREAD_MESSAGES = 100
 
-# An item with its newest draft, its holder if the claim lives, the customer's last words, and whether it is stale: the
-# conversation has gone on since what the draft (or without one, the batch) knows.
-_ITEMS = """
+# An item with its newest draft, its holder if the claim lives, the customer's last words, when those of its messages
+# were written that reached us late, and whether it is stale: the conversation has gone on since what the draft (or
+# without one, the batch) knows.
+_ITEMS = f"""
 SELECT b.id AS batch_id, b.conversation_id, c.telegram_account_id, p.name AS person_name, b.state, b.priority,
        d.risk, coalesce(d.flags, '[]') AS flags, d.score, b.sealed_at, b.changed_at,
-       (SELECT count(*) FROM messages m WHERE m.batch_id = b.id AND m.direction = 'in') AS messages,
-       coalesce(last.text, '') AS preview, d.id IS NOT NULL AS has_draft, b.no_draft_reason,
+       own.messages, own.late_since,
+       coalesce(last.text, '') AS preview, coalesce(last.kind, 'text') AS preview_kind, last.media AS preview_media,
+       d.id IS NOT NULL AS has_draft, b.no_draft_reason,
        coalesce(d.conversation_revision, b.conversation_revision) < c.revision AS stale,
        a.name AS claimed_by, a.id AS claimed_by_id, CASE WHEN a.id IS NOT NULL THEN b.claim_expires_at END
        AS claim_expires_at, undo.undo_until, undo.undo_of_id, b.parked_reason, b.parked_from
@@ -41,10 +46,19 @@ LEFT JOIN LATERAL (
     ORDER BY revision DESC LIMIT 1
 ) d ON true
 LEFT JOIN LATERAL (
-    SELECT left(CASE WHEN m.deleted_at IS NULL THEN m.text ELSE '' END, {preview}) AS text FROM messages m
+    SELECT count(*) AS messages, min(m.sent_at) FILTER (
+        WHERE m.deleted_at IS NULL AND m.received_at - m.sent_at >= interval '{LATE_SECONDS} seconds'
+    ) AS late_since
+    FROM messages m WHERE m.batch_id = b.id AND m.direction = 'in'
+) own ON true
+LEFT JOIN LATERAL (
+    SELECT left(CASE WHEN m.deleted_at IS NULL THEN m.text ELSE '' END, {PREVIEW_CHARACTERS}) AS text,
+           CASE WHEN m.deleted_at IS NULL THEN m.kind END AS kind,
+           CASE WHEN m.deleted_at IS NULL THEN m.media END AS media
+    FROM messages m
     WHERE m.conversation_id = b.conversation_id AND m.direction = 'in'
       AND (m.batch_id = b.id OR (m.batch_id IS NULL AND b.state NOT IN ('sent', 'rejected', 'expired')))
-    ORDER BY m.id DESC LIMIT 1
+    ORDER BY {PLACE} DESC, m.id DESC LIMIT 1
 ) last ON true
 LEFT JOIN LATERAL (
     SELECT min(o.send_after) AS undo_until, max(r.account_id) AS undo_of_id FROM outbox o
@@ -52,7 +66,7 @@ LEFT JOIN LATERAL (
       AND b.state = 'approved' HAVING bool_and(o.state = 'queued' AND o.attempts = 0)
       AND min(o.send_after) > clock_timestamp()
 ) undo ON true
-""".replace("{preview}", str(PREVIEW_CHARACTERS))
+"""  # noqa: S608 - constants only
 
 _BY_URGENCY = f"""{_ITEMS}
 WHERE b.state = ANY(%(states)s) ORDER BY b.priority DESC, b.sealed_at, b.id LIMIT %(limit)s
@@ -70,20 +84,23 @@ JOIN people p ON p.id = c.person_id WHERE c.id = %(conversation_id)s
 """
 
 # Where the revisions say that something is newer than the newest draft, the draft's beginning says what.
-_THREAD = """
-SELECT m.id, m.author, m.kind, m.text, m.sent_at, m.received_at, m.edited_at, m.deleted_at,
+_THREAD = f"""
+SELECT m.id, m.author, m.kind, m.text, m.media, m.sent_at, m.received_at, m.edited_at, m.deleted_at,
        coalesce(m.batch_id = %(batch_id)s, false) AS in_this_batch,
        m.author <> 'desk' AND coalesce(
            greatest(m.received_at, m.edited_at, m.deleted_at) > d.created_at - d.latency_ms * interval '1 ms', false
        ) AS newer_than_draft
-FROM (SELECT * FROM messages WHERE conversation_id = %(conversation_id)s ORDER BY id DESC LIMIT %(limit)s) m
+FROM (
+    SELECT * FROM messages m WHERE m.conversation_id = %(conversation_id)s
+    ORDER BY {PLACE} DESC, m.id DESC LIMIT %(limit)s
+) m
 LEFT JOIN LATERAL (
     SELECT f.created_at, f.latency_ms FROM (
         SELECT * FROM drafts WHERE batch_id = %(batch_id)s ORDER BY revision DESC LIMIT 1
     ) f JOIN conversations c ON c.id = %(conversation_id)s AND c.revision > f.conversation_revision
 ) d ON true
-ORDER BY m.id
-"""
+ORDER BY {PLACE}, m.id
+"""  # noqa: S608 - constants only
 
 _DRAFT = """
 SELECT id, revision, conversation_revision AS answers_revision, bubbles, model, profile, score, risk, flags,
@@ -232,7 +249,8 @@ async def party(conn: Connection, conversation_id: int) -> Party:
 async def thread(conn: Connection, *, conversation_id: int, batch_id: int) -> tuple[MessageView, ...]:
     """Return the last messages of a conversation, oldest first."""
     values = {"conversation_id": conversation_id, "batch_id": batch_id, "limit": THREAD_MESSAGES}
-    return tuple(MessageView(**row) for row in await (await conn.execute(_THREAD, values)).fetchall())
+    rows = await (await conn.execute(_THREAD, values)).fetchall()
+    return tuple(MessageView(**row | {"media": media_from_fields(row["media"])}) for row in rows)
 
 
 async def newest_draft(conn: Connection, batch_id: int) -> DraftView | None:
@@ -318,6 +336,7 @@ def _item(row: Row) -> QueueItem:
         | {
             "state": BatchState(row["state"]),
             "flags": _flags(row),
+            "preview_media": media_from_fields(row["preview_media"]),
             "parked_from": None if parked_from is None else BatchState(parked_from),
         }
     )

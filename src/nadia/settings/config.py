@@ -18,6 +18,9 @@ from nadia.llm.config import LlmSettings
 from nadia.logs import LogsSettings
 from nadia.pacing.config import PacingSettings
 from nadia.postgres.config import PostgresSettings
+from nadia.quarantine.config import QuarantineSettings
+from nadia.recovery.config import RecoveryConfig
+from nadia.recovery.health_config import RecoveryHealthSettings
 from nadia.redaction import MASK, redact
 from nadia.redis.config import RedisSettings
 from nadia.review.config import ReviewSettings
@@ -52,6 +55,9 @@ class Config(BaseModel):
     drafting: DraftingSettings = Field(default_factory=DraftingSettings)
     review: ReviewSettings = Field(default_factory=ReviewSettings)
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
+    quarantine: QuarantineSettings = Field(default_factory=QuarantineSettings)
+    recovery: RecoveryConfig = Field(default_factory=RecoveryConfig)
+    recovery_health: RecoveryHealthSettings = Field(default_factory=RecoveryHealthSettings)
     web: WebSettings = Field(default_factory=WebSettings)
 
     _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)

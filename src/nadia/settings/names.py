@@ -18,6 +18,8 @@ PLAIN: Final[Mapping[str, str]] = {
     "REDIS_URL": "redis.url",
     "LOG_LEVEL": "logs.level",
     "LOG_FORMAT": "logs.format",
+    "API_ID": "telegram.api_id",
+    "API_HASH": "telegram.api_hash",
 }
 """Names that everybody expects, and the setting that each stands for. They are as good as the ``NADIA_`` names."""
 

@@ -4,11 +4,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 JSON: TypeAlias = "str | int | float | bool | Mapping[str, JSON] | Sequence[JSON] | None"
 State: TypeAlias = Mapping[str, JSON]
 """Where an account's updates were read up to; opaque to everyone but the gateway that made it."""
+
+SERVICE_USER_IDS: Final = frozenset({777000, 42777})
+"""Telegram's own accounts; 777000 carries log-in codes (DESIGN promise 10)."""
 
 
 class MessageKind(StrEnum):

@@ -12,12 +12,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+from nadia.errors import ConflictError
 from nadia.postgres.database import Connection, Database
 from nadia.telegram.gateway import State
 
+# A name stands for one account of one network for good: its state and its messages are that network's.
 _REGISTER = """
 INSERT INTO telegram_accounts (id, network) VALUES (%(account_id)s, %(network)s) ON CONFLICT (id) DO NOTHING
 """
+
+_NETWORK = "SELECT network FROM telegram_accounts WHERE id = %(account_id)s"
 
 # Free, expired beyond its grace, or left behind by a process of the same home that is surely dead.
 _ACQUIRE = """
@@ -42,7 +46,7 @@ WHERE id = %(account_id)s AND fencing_token = %(fencing_token)s
 
 # Update state follows the rows: it is stored after everything up to it is committed, by the owner only.
 _STORE_STATE = """
-UPDATE telegram_accounts SET update_state = %(state)s::jsonb
+UPDATE telegram_accounts SET update_state = %(state)s::jsonb, update_state_at = clock_timestamp()
 WHERE id = %(account_id)s AND fencing_token = %(fencing_token)s AND expires_at > clock_timestamp()
 """
 
@@ -140,9 +144,9 @@ class Ownerships:
         self._monotonic = monotonic
 
     async def register(self, account_id: str, network: str) -> None:
-        """Make the account known."""
+        """Make the account known; raises what `register` does."""
         async with self._database.connection() as conn:
-            await conn.execute(_REGISTER, {"account_id": account_id, "network": network})
+            await register(conn, account_id=account_id, network=network)
 
     async def acquire(self, account_id: str) -> Ownership | None:
         """Become the account's owner; None while another process is."""
@@ -203,6 +207,24 @@ class Ownerships:
 
     def _deadline(self, begun: float) -> float:
         return begun + self._lease_seconds - SAFETY_SECONDS
+
+
+async def register(conn: Connection, *, account_id: str, network: str) -> None:
+    """Make an account known.
+
+    Raises
+    ------
+    ConflictError
+        If it is known as one of another network.
+    """
+    values = {"account_id": account_id, "network": network}
+    await conn.execute(_REGISTER, values)
+    row = await (await conn.execute(_NETWORK, values)).fetchone()
+    if row and row["network"] != network:
+        raise ConflictError(
+            f"the account {account_id} is one of the network {row['network']}, not of {network}",
+            hint="choose another name for it: --account, or NADIA_TELEGRAM_ACCOUNT",
+        )
 
 
 async def owns(conn: Connection, *, account_id: str, fencing_token: int) -> bool:

@@ -34,6 +34,7 @@ def create_app(
     ready: ReadinessCheck,
     status: StatusProvider | None = None,
     routers: Sequence[APIRouter] = (),
+    has_sandbox: bool = True,
 ) -> FastAPI:
     """Build the application.
 
@@ -51,6 +52,8 @@ def create_app(
         Returns the banners that stand above every page.
     routers : sequence of APIRouter
         Pages and API of other domains.
+    has_sandbox : bool
+        Whether the sandbox's page is among them.
 
     Raises
     ------
@@ -81,7 +84,7 @@ def create_app(
         settings=settings,
         accounts=accounts,
         csrf=csrf,
-        pages=PageRenderer(assets=assets, csrf=csrf),
+        pages=PageRenderer(assets=assets, csrf=csrf, has_sandbox=has_sandbox),
         ready=ready,
         status=status,
     )

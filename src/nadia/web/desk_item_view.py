@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from nadia.conversations.models import BatchState
+from nadia.quarantine.errors import SILENCED
 from nadia.review.models import (
     AuditView,
     DecisionKind,
@@ -17,7 +18,18 @@ from nadia.review.models import (
     OutboxView,
     Resolution,
 )
-from nadia.web.desk_words import DECIDABLE, OFFLINE, SOME_RISK, STATE_NAMES, Mark, duration, risk_marks, seconds_left
+from nadia.web.desk_words import (
+    DECIDABLE,
+    LATE,
+    OFFLINE,
+    SOME_RISK,
+    STATE_NAMES,
+    Mark,
+    duration,
+    risk_marks,
+    seconds_left,
+)
+from nadia.web.kinds import kind_label
 from nadia.web.legible import legible_name, legible_text
 
 THREAD: Final = 100
@@ -25,16 +37,6 @@ THREAD: Final = 100
 
 _NEAR_LENGTH: Final = 400
 
-_KINDS: Final[Mapping[str, str]] = {
-    "photo": "Photo",
-    "voice": "Voice message",
-    "video": "Video",
-    "sticker": "Sticker",
-    "document": "Document",
-    "location": "Location",
-    "contact": "Contact",
-    "other": "Something that cannot be shown here",
-}
 _LEAVING: Final[Mapping[str, str]] = {
     "queued": "waits to be sent",
     "sending": "being sent",
@@ -139,11 +141,16 @@ class ItemView:
     revision: int
     state: str
     state_label: str
+    person_id: int
     name: str
     username: str | None
     account: str
     since: datetime
     waited: str
+    late_since: datetime | None
+    """When the oldest message was written that reached the desk late."""
+    late_age: str
+    late_marks: tuple[Mark, ...]
     waiting: bool
     decidable: bool
     stale: bool
@@ -155,6 +162,8 @@ class ItemView:
     claim_seconds: int
     undo_seconds: int
     parked_reason: str | None
+    silenced: bool
+    """Parked because the customer is silenced: quarantine decides."""
     resolutions: tuple[ResolutionView, ...]
     progress: Progress | None
     messages: tuple[ThreadMessage, ...]
@@ -192,11 +201,15 @@ def item_view(detail: ItemDetail, *, me: int, now: datetime) -> ItemView:
         revision=detail.conversation_revision,
         state=item.state.value,
         state_label=STATE_NAMES[item.state],
+        person_id=detail.person.id,
         name=legible_name(detail.person.name),
         username=detail.person.username,
         account=item.telegram_account_id,
         since=item.sealed_at,
         waited=duration((now - item.sealed_at).total_seconds()),
+        late_since=item.late_since,
+        late_age="" if item.late_since is None else duration((now - item.late_since).total_seconds()),
+        late_marks=() if item.late_since is None else (Mark("Late", "warn", LATE),),
         waiting=decidable,
         decidable=decidable,
         stale=detail.stale,
@@ -208,6 +221,7 @@ def item_view(detail: ItemDetail, *, me: int, now: datetime) -> ItemView:
         claim_seconds=seconds_left(item.claim_expires_at, now) if decidable else 0,
         undo_seconds=seconds_left(detail.undo_until, now),
         parked_reason=item.parked_reason,
+        silenced=item.parked_reason == SILENCED,
         resolutions=tuple(_resolutions(detail)),
         progress=_progress(detail),
         messages=messages,
@@ -263,10 +277,12 @@ def _thread(messages: Sequence[MessageView]) -> Iterator[ThreadMessage]:
             notes.append("edited")
         if message.newer_than_draft and position < tail:
             notes.append("since the draft")
+        if message.late_by is not None and message.author != "desk":
+            notes.append(f"reached us {duration(message.late_by.total_seconds())} late")
         yield ThreadMessage(
             side="in" if message.author == "customer" else "out",
             text=legible_text(message.text),
-            kind_label="" if message.kind == "text" else _KINDS.get(message.kind, message.kind),
+            kind_label=kind_label(message.kind, message.media),
             at=message.sent_at,
             notes=tuple(notes),
             in_batch=message.in_this_batch,

@@ -8,7 +8,8 @@ from typing import Final
 from nadia.conversations.models import BatchState
 from nadia.review.models import DeskCounts, QueueItem
 from nadia.web.desk_models import Tab
-from nadia.web.desk_words import STATE_NAMES, Mark, duration, risk_marks, seconds_left
+from nadia.web.desk_words import LATE, STATE_NAMES, Mark, duration, risk_marks, seconds_left
+from nadia.web.kinds import kind_label
 from nadia.web.legible import legible_name, legible_text
 
 ROWS: Final = 200
@@ -115,7 +116,7 @@ def _row(tab: Tab, item: QueueItem, *, me: int, now: datetime) -> RowView:
     return RowView(
         id=item.batch_id,
         name=legible_name(item.person_name),
-        preview=" ".join(legible_text(item.preview).split()) or "(no text)",
+        preview=_preview(item),
         since=since,
         waited=duration((now - since).total_seconds()),
         urgent=item.priority > 0,
@@ -125,6 +126,11 @@ def _row(tab: Tab, item: QueueItem, *, me: int, now: datetime) -> RowView:
     )
 
 
+def _preview(item: QueueItem) -> str:
+    parts = (kind_label(item.preview_kind, item.preview_media), " ".join(legible_text(item.preview).split()))
+    return " · ".join(filter(None, parts)) or "(no text)"
+
+
 def _row_marks(tab: Tab, item: QueueItem, *, me: int, now: datetime) -> Iterator[Mark]:
     if tab == "recent":
         yield Mark(STATE_NAMES[item.state], _STATE_TONES.get(item.state, ""))
@@ -132,6 +138,9 @@ def _row_marks(tab: Tab, item: QueueItem, *, me: int, now: datetime) -> Iterator
         yield Mark(item.parked_reason, "warn")
     if item.priority > 0:
         yield Mark("Urgent", "bad")
+    if tab != "recent" and item.late_since is not None:
+        age = duration((now - item.late_since).total_seconds())
+        yield Mark(f"Late: written {age} ago", "warn", LATE)
     if tab == "waiting" and _is_held(item, now):
         yield Mark("You", "accent") if item.claimed_by_id == me else Mark(item.claimed_by or "Somebody", "accent")
     if tab == "waiting" and item.stale:

@@ -17,6 +17,9 @@ SOME_RISK: Final = 0.3
 OFFLINE: Final = "offline"
 """The drafter that takes the nearest saved reply: its score is nearness, and it costs neither time nor money."""
 
+LATE: Final = "It reached the desk long after it was written: NADIA or Telegram was away"
+"""What the mark of a late message means."""
+
 STATE_NAMES: Final[Mapping[BatchState, str]] = {
     BatchState.BUFFERING: "still writing",
     BatchState.SEALED: "waits for a draft",

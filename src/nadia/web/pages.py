@@ -33,9 +33,11 @@ class PageRenderer:
         Gives the addresses of style sheets and scripts.
     csrf : CsrfKey
         Makes the token that a page sends along with every change.
+    has_sandbox : bool
+        Whether there is a page on which one writes as a customer.
     """
 
-    def __init__(self, *, assets: "StaticAssets", csrf: "CsrfKey") -> None:
+    def __init__(self, *, assets: "StaticAssets", csrf: "CsrfKey", has_sandbox: bool) -> None:
         self._csrf = csrf
         self._environment = Environment(
             loader=FileSystemLoader(TEMPLATES),
@@ -45,7 +47,7 @@ class PageRenderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._environment.globals.update(static=assets.url, Role=Role)
+        self._environment.globals.update(static=assets.url, Role=Role, has_sandbox=has_sandbox)
 
     def bare(self, request: Request, template: str, **values: object) -> HTMLResponse:
         """Render a part of a page, which a script puts into one that is open."""

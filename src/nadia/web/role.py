@@ -9,6 +9,7 @@ from nadia.errors import UnavailableError
 from nadia.telegram.sandbox.customer import CustomerClient
 from nadia.web.app import create_app
 from nadia.web.desk import desk_router, pause_status
+from nadia.web.quarantine import quarantine_router
 from nadia.web.sandbox import sandbox_router
 from nadia.web.sandbox_chat import SandboxChat
 from nadia.web.server import WebServer
@@ -33,6 +34,7 @@ async def serving(context: ProcessContext) -> AsyncIterator[WebServer]:
         return True
 
     settings = context.config.web
+    has_sandbox = context.config.telegram.gateway == "sandbox"
     chat = SandboxChat(
         client=lambda: CustomerClient(address=context.endpoints.sandbox), account=context.config.telegram.account
     )
@@ -40,7 +42,8 @@ async def serving(context: ProcessContext) -> AsyncIterator[WebServer]:
         desk_router(
             desk=context.desk, saved_replies=context.files.saved_replies, pauses=context.pauses, events=context.events
         ),
-        sandbox_router(chat=chat),
+        quarantine_router(quarantine=context.quarantine),
+        *([sandbox_router(chat=chat)] if has_sandbox else []),
     )
     app = create_app(
         settings=settings,
@@ -49,6 +52,7 @@ async def serving(context: ProcessContext) -> AsyncIterator[WebServer]:
         ready=ready,
         status=pause_status(context.pauses),
         routers=routers,
+        has_sandbox=has_sandbox,
     )
     server = WebServer(app=app, settings=settings)
     await server.start()

@@ -7,6 +7,8 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from nadia.telegram.gateway import MessageKind
+from nadia.telegram.sandbox.requests import Attachment
 from nadia.telegram.sandbox.wire import ChatMessage, Customer
 from nadia.web.fields import LARGEST_ID, RequestBody, RowId
 from nadia.web.identity import Viewer
@@ -17,8 +19,6 @@ from nadia.web.sandbox_chat import SandboxChat
 from nadia.web.sse import event_stream
 
 _SUGGESTED_NAMES: Final = ("Ana Ruiz", "Tom Becker", "Mei Tanaka", "Omar Haddad", "Lucía Prado", "Jonas Weber")
-
-Text = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
 class NewCustomer(RequestBody):
@@ -31,7 +31,15 @@ class NewCustomer(RequestBody):
 class MessageIn(RequestBody):
     """What the customer writes."""
 
-    text: Text
+    text: str = Field(max_length=4096, description="Other kinds than text may come without words.")
+    kind: MessageKind = MessageKind.TEXT
+    attachment: Attachment | None = Field(None, description="What is known of the file; there is no file itself.")
+
+
+class EditIn(RequestBody):
+    """What a message says from now on."""
+
+    text: str = Field(max_length=4096)
 
 
 class CustomersOut(BaseModel):
@@ -94,10 +102,10 @@ def sandbox_router(*, chat: SandboxChat) -> APIRouter:
     @router.post("/api/v1/sandbox/customers/{user_id}/messages", status_code=201)
     async def write(_: Viewer, user_id: RowId, body: MessageIn) -> ChatMessage:
         """Write to the desk in a customer's name."""
-        return await chat.write(user_id, body.text)
+        return await chat.write(user_id, body.text, kind=body.kind, attachment=body.attachment)
 
     @router.patch("/api/v1/sandbox/customers/{user_id}/messages/{message_id}", status_code=204)
-    async def edit(_: Viewer, user_id: RowId, message_id: RowId, body: MessageIn) -> None:
+    async def edit(_: Viewer, user_id: RowId, message_id: RowId, body: EditIn) -> None:
         """Change one of the customer's own messages."""
         await chat.edit(user_id, message_id, body.text)
 

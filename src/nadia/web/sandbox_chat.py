@@ -7,9 +7,11 @@ from typing import Final, TypeVar
 
 from nadia.errors import NotFoundError, UnavailableError
 from nadia.telegram.errors import GatewayDisconnectedError
+from nadia.telegram.gateway import MessageKind
 from nadia.telegram.sandbox.customer import CustomerClient
 from nadia.telegram.sandbox.link import AnswerLostError
 from nadia.telegram.sandbox.protocol import PAGE
+from nadia.telegram.sandbox.requests import Attachment
 from nadia.telegram.sandbox.wire import ChatEvent, ChatMessage, Customer, Written
 from nadia.web.sse import ServerEvent
 
@@ -76,9 +78,15 @@ class SandboxChat:
         await self.require(user_id)
         return await self._ask(lambda client: client.history(account=self._account, user_id=user_id, before_id=before))
 
-    async def write(self, user_id: int, text: str) -> ChatMessage:
+    async def write(
+        self, user_id: int, text: str, *, kind: MessageKind = MessageKind.TEXT, attachment: Attachment | None = None
+    ) -> ChatMessage:
         """Write to the desk."""
-        return await self._ask(lambda client: client.write(account=self._account, user_id=user_id, text=text))
+        return await self._ask(
+            lambda client: client.write(
+                account=self._account, user_id=user_id, text=text, kind=kind, attachment=attachment
+            )
+        )
 
     async def edit(self, user_id: int, message_id: int, text: str) -> None:
         """Change a message of the customer's."""

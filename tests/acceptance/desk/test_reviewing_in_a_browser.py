@@ -8,6 +8,7 @@ from playwright.async_api import Page, expect
 
 from nadia.accounts.models import Role
 from nadia.conversations.models import BatchState
+from nadia.telegram.gateway import Media
 from support.browser import Visitors
 from support.desk_app import DISCLOSURE, DeskHouse, fill
 
@@ -517,3 +518,22 @@ async def test_the_item_is_parked_with_a_key(house: DeskHouse, visitors: Visitor
     await page.keyboard.press("Control+Enter")
     await expect(page.get_by_text("Nobody is waiting")).to_be_visible()
     assert await house.state(batch_id) is BatchState.PARKED
+
+
+async def test_what_came_late_and_what_is_not_text_is_said_at_the_desk(house: DeskHouse, visitors: Visitors) -> None:
+    mina = await house.conversation("Mina")
+    voice = Media(reference="document:5", duration=12)
+    await house.writes(mina, "Where is it?", hours_ago=14)
+    await house.writes(mina, "", kind="voice", media=voice, hours_ago=14)
+    batch_id = await house.seals(mina)
+    for width in (360, 1440):
+        page = await visitors.open("/desk", width=width)
+        row = page.locator(f".row[data-key='{batch_id}']")
+        await expect(row.locator(".row-preview")).to_have_text("Voice message, 0:12")
+        await expect(row).to_contain_text("Late: written 14 h 00 ago")
+        await row.get_by_role("link").click()
+        await expect(page.locator(".item-facts")).to_contain_text("written 14 h 00 ago")
+        await expect(page.locator(".item-facts .badge")).to_have_text("Late")
+        await expect(page.locator(".message .kind")).to_have_text("Voice message, 0:12")
+        await expect(page.locator(".message-note").first).to_contain_text("reached us 14 h 00 late")
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width

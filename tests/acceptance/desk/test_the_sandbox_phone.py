@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.async_api import expect
 
+from nadia.telegram.gateway import MessageKind
 from nadia.telegram.sandbox.gateway import SandboxGateway
 from support.browser import Visitors
 from support.desk_app import ACCOUNT, DeskHouse
@@ -80,3 +81,43 @@ async def test_a_long_name_stays_inside_the_list_of_customers(visitors: Visitors
     name = page.locator(".customer-list bdi")
     assert await name.evaluate("(element) => element.scrollWidth > element.clientWidth")
     assert await name.evaluate("(element) => getComputedStyle(element).textOverflow") == "ellipsis"
+
+
+async def test_a_customer_sends_what_is_not_text(house: DeskHouse, visitors: Visitors) -> None:
+    page = await visitors.open("/sandbox", width=360, height=740)
+    await page.get_by_role("button", name="Create").click()
+    await expect(page.locator("[data-presence]")).to_have_text("online")
+    chat_id = int(re.findall(r"customer=(\d+)", page.url)[0])
+    message = page.get_by_label("Message", exact=True)
+    attach = page.locator("summary[aria-label=Attach]")
+
+    await attach.press("Enter")
+    await page.get_by_role("button", name="Voice message").press("Enter")
+    await message.fill("the bill")
+    await attach.click()
+    await page.get_by_role("button", name="Document").click()
+    said = page.locator(".said-text")
+    await expect(said).to_have_text(["Voice message", "Document invoice.pdf the bill"])
+    await expect(page.locator("[data-mine][data-id]")).to_have_count(2)
+    await expect(message).to_have_value("")
+
+    await page.get_by_role("button", name="Edit").nth(1).click()
+    await expect(message).to_have_value("the bill")
+    await expect(attach).to_be_hidden()
+    await message.fill("")
+    await message.press("Enter")
+    await expect(said).to_have_text(["Voice message", "Document invoice.pdf"])
+
+    await attach.click()
+    await page.get_by_role("button", name="Sticker").press("Escape")
+    await expect(page.get_by_role("button", name="Sticker")).to_be_hidden()
+    await expect(attach).to_be_focused()
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+    gateway = SandboxGateway(account_id=ACCOUNT, address=house.sandbox, request_timeout=15)
+    await gateway.connect(None)
+    voice, document = await gateway.history(chat_id=chat_id)
+    assert voice.media is not None
+    assert document.media is not None
+    assert (voice.kind, voice.text, voice.media.duration) == (MessageKind.VOICE, "", 12)
+    assert (document.kind, document.text, document.media.name) == (MessageKind.DOCUMENT, "", "invoice.pdf")
+    await gateway.close()

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from nadia.app import bot
-from nadia.app.bot import AccountRunner, bot_parts
+from nadia.app import revocation
+from nadia.app.bot import AccountRunner, MakeGateway, bot_parts
 from nadia.app.context import ProcessContext
 from nadia.app.factory import open_context
 from nadia.app.installation import sandbox_server
+from nadia.app.revocation import PassingRevocation
 from nadia.app.supervision import run_parts
 from nadia.conversations.batches import Sealed
 from nadia.embedded.endpoints import RedisEndpoint
@@ -61,6 +62,12 @@ async def acting(context: ProcessContext) -> AsyncIterator[None]:
         await parts
 
 
+def runner(context: ProcessContext, make_gateway: MakeGateway) -> AccountRunner:
+    return AccountRunner(
+        context=context, make_gateway=make_gateway, revocation=PassingRevocation(database=context.database)
+    )
+
+
 async def rows(context: ProcessContext, query: str) -> list[dict[str, object]]:
     async with context.database.connection() as conn:
         return await (await conn.execute(query)).fetchall()
@@ -108,8 +115,8 @@ REVOKED = "SELECT 1 FROM notices WHERE topic = 'telegram.account_revoked'"
 async def test_a_session_that_stays_revoked_is_one_notice_until_it_worked_again(
     context: ProcessContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bot, "_FIRST_REVOKED_SECONDS", 0.05)
-    monkeypatch.setattr(bot, "_LONGEST_REVOKED_SECONDS", 0.1)
+    monkeypatch.setattr(revocation, "_FIRST_SECONDS", 0.05)
+    monkeypatch.setattr(revocation, "_LONGEST_SECONDS", 0.1)
     tries = 0
 
     def make_gateway() -> SandboxGateway:
@@ -118,7 +125,7 @@ async def test_a_session_that_stays_revoked_is_one_notice_until_it_worked_again(
         return SandboxGateway(account_id="sandbox", address=context.endpoints.sandbox, request_timeout=5)
 
     async with SandboxControl(address=context.endpoints.sandbox) as control:
-        running = asyncio.create_task(AccountRunner(context=context, make_gateway=make_gateway).run())
+        running = asyncio.create_task(runner(context, make_gateway).run())
         await until(context, "SELECT 1 FROM telegram_accounts WHERE holder IS NOT NULL")
         await control.revoke("sandbox")
         await until(context, REVOKED)
@@ -184,11 +191,12 @@ async def test_the_account_is_given_back_though_the_end_is_asked_for_again(
         await release(ownership)
 
     monkeypatch.setattr(context.ownerships, "release", slowly)
-    runner = AccountRunner(
-        context=context,
-        make_gateway=lambda: SandboxGateway(account_id="sandbox", address=context.endpoints.sandbox, request_timeout=5),
+    running = asyncio.create_task(
+        runner(
+            context,
+            lambda: SandboxGateway(account_id="sandbox", address=context.endpoints.sandbox, request_timeout=5),
+        ).run()
     )
-    running = asyncio.create_task(runner.run())
     await until(context, "SELECT 1 FROM telegram_accounts WHERE holder IS NOT NULL")
     running.cancel()
     await releasing.wait()

@@ -6,6 +6,7 @@ from nadia.app import migrations
 from nadia.errors import RefusedError
 from nadia.postgres import schema
 from nadia.postgres.database import Database
+from nadia.postgres.revisions import heads
 from nadia.telegram.ownership import Ownerships
 from support.servers import ClonedDatabase
 
@@ -25,11 +26,11 @@ async def test_going_down_is_refused_while_a_process_acts_for_an_account(databas
         assert ownership is not None
         with pytest.raises(RefusedError, match="acts for the Telegram account sandbox"):
             await migrations.downgrade(owner, dsn=database.owner_dsn, revision="base", actor="cli:ann")
-        assert await schema.applied(owner) == schema.head()
+        assert await schema.applied(owner) == heads()
 
         await ownerships.release(ownership)
-        await migrations.downgrade(owner, dsn=database.owner_dsn, revision="-1", actor="cli:ann")
-        assert await schema.applied(owner) == "0002"
+        await migrations.downgrade(owner, dsn=database.owner_dsn, revision="0002", actor="cli:ann")
+        assert await schema.applied(owner) == ("0002",)
     finally:
         await owner.close()
         await app.close()
@@ -38,9 +39,9 @@ async def test_going_down_is_refused_while_a_process_acts_for_an_account(databas
 async def test_each_way_leaves_an_audit_row(database: ClonedDatabase) -> None:
     owner = await opened(database.owner_dsn)
     try:
-        await migrations.downgrade(owner, dsn=database.owner_dsn, revision="-1", actor="cli:ann")
-        await migrations.upgrade(owner, dsn=database.owner_dsn, revision="head", actor="cli:bob")
-        await migrations.upgrade(owner, dsn=database.owner_dsn, revision="head", actor="cli:bob")  # changes nothing
+        await migrations.downgrade(owner, dsn=database.owner_dsn, revision="0002", actor="cli:ann")
+        await migrations.upgrade(owner, dsn=database.owner_dsn, revision="heads", actor="cli:bob")
+        await migrations.upgrade(owner, dsn=database.owner_dsn, revision="heads", actor="cli:bob")  # changes nothing
         async with owner.connection() as conn:
             rows = await (
                 await conn.execute("SELECT actor, action, before, after FROM audit_log ORDER BY id")
@@ -53,4 +54,4 @@ async def test_each_way_leaves_an_audit_row(database: ClonedDatabase) -> None:
         ("cli:bob", "schema.upgraded"),
     ]
     assert rows[1]["before"] == {"revision": "0002"}
-    assert rows[1]["after"] == {"revision": schema.head()}
+    assert rows[1]["after"] == {"revision": ", ".join(heads())}

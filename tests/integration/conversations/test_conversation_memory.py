@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from nadia.constants import MAX_HISTORY_LENGTH, MEMORY_TTL_SECONDS, TELEGRAM_TEXT_LIMIT
 from nadia.conversations.memory import ConversationMemory, version_of
-from nadia.conversations.messages import NewMessage, Recorded, record_sent
+from nadia.conversations.messages import NewMessage, Recorded
 from nadia.conversations.models import Conversation
+from nadia.conversations.sent_messages import record_sent
 from nadia.redis.connection import RedisConnection, RedisSource
 from nadia.redis.keys import memory as memory_key
 from nadia.telegram.gateway import MessageEdited, MessagesDeleted

@@ -7,7 +7,7 @@ import pytest
 
 from nadia.conversations.messages import NotOwnerError
 from nadia.errors import UnavailableError
-from nadia.inbound import listener
+from nadia.inbound import recording
 from nadia.inbound.listener import AccountListener
 from nadia.telegram.errors import GatewayDisconnectedError
 from nadia.telegram.gateway import (
@@ -49,7 +49,7 @@ async def listen(core: Core, *events: Event) -> None:
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener, "_FIRST_RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(recording, "_FIRST_RETRY_SECONDS", 0.001)
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ async def test_a_number_that_no_column_holds_is_kept(core: Core) -> None:
 
 
 async def test_what_cannot_even_be_parked_is_not_passed_over(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener, "_LONGEST_RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(recording, "_LONGEST_RETRY_SECONDS", 0.001)
     park = core.intake.park
     tried = 0
 
@@ -123,31 +123,31 @@ async def test_a_defect_is_met_five_times_and_then_passed_over(core: Core, monke
     receive = core.intake.receive
     met = 0
 
-    async def sometimes(event: Event, *, ownership: Ownership, network: str) -> None:
+    async def sometimes(event: Event, *, ownership: Ownership, network: str, recovered_by: int | None) -> bool:
         nonlocal met
         if isinstance(event, IncomingMessage) and event.text == "bad":
             met += 1
             raise RuntimeError("a defect")
-        await receive(event, ownership=ownership, network=network)
+        return await receive(event, ownership=ownership, network=network, recovered_by=recovered_by)
 
     monkeypatch.setattr(core.intake, "receive", sometimes)
     await listen(core, core.message(text="bad"), core.message(text="good"))
-    assert met == listener.MOST_REFUSALS
+    assert met == recording.MOST_REFUSALS
     assert await core.value("SELECT error FROM parked_updates") == "RuntimeError: a defect"
     assert await core.value("SELECT text FROM messages") == "good"
 
 
 async def test_postgresql_being_away_parks_nothing_however_long(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener, "_LONGEST_RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(recording, "_LONGEST_RETRY_SECONDS", 0.001)
     receive = core.intake.receive
     refused = 0
 
-    async def later(event: Event, *, ownership: Ownership, network: str) -> None:
+    async def later(event: Event, *, ownership: Ownership, network: str, recovered_by: int | None) -> bool:
         nonlocal refused
-        if refused < 4 * listener.MOST_REFUSALS:
+        if refused < 4 * recording.MOST_REFUSALS:
             refused += 1
             raise UnavailableError("PostgreSQL cannot be reached")
-        await receive(event, ownership=ownership, network=network)
+        return await receive(event, ownership=ownership, network=network, recovered_by=recovered_by)
 
     monkeypatch.setattr(core.intake, "receive", later)
     await listen(core, core.message())

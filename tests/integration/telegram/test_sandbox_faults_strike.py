@@ -13,7 +13,7 @@ from nadia.telegram.errors import (
     RandomIdDuplicateError,
     SendUncertainError,
 )
-from nadia.telegram.gateway import IncomingMessage, State
+from nadia.telegram.gateway import IncomingMessage, State, UpdatesLost
 from nadia.telegram.sandbox.faults import FaultKind, FaultPlan
 from nadia.telegram.sandbox.gateway import SandboxGateway
 from support.gateway_contract import read_to_the_end, take, take_texts
@@ -171,3 +171,21 @@ async def test_reconnecting_displaces_nobody(network: SandboxNetwork) -> None:
     await gateway.connect(None)
 
     assert (await network.control.statistics()).sessions_displaced == 0
+
+
+async def test_forgotten_updates_are_told_as_lost_and_reading_goes_on_after_them(network: SandboxNetwork) -> None:
+    chat = await network.add_customer("Ana")
+    await network.write(chat, "forgotten")
+    await network.control.forget_updates("sandbox")
+    await network.write(chat, "told")
+    gateway = network.gateway()
+    await gateway.connect(None)
+
+    lost, told = await take(gateway.updates(), 2)
+
+    assert isinstance(lost.event, UpdatesLost)
+    assert isinstance(told.event, IncomingMessage)
+    assert told.event.text == "told"
+    assert [message.text for message in await gateway.history(chat_id=chat)] == ["forgotten", "told"]
+    await gateway.connect(lost.state)
+    assert await take_texts(gateway.updates(), 1) == ["told"]

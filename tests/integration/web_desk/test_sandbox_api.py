@@ -40,6 +40,27 @@ async def test_a_customer_writes_edits_and_deletes(ann: httpx.AsyncClient) -> No
     assert await texts(ann, customer) == ["uno", "three"]
 
 
+async def test_a_customer_sends_what_is_not_text(ann: httpx.AsyncClient) -> None:
+    customer = await new_customer(ann)
+    sent = await ann.post(
+        f"{customer}/messages", json={"text": "", "kind": "voice", "attachment": {"duration": 12, "size": 48_000}}
+    )
+    assert sent.status_code == 201, sent.text
+    (message,) = (await ann.get(f"{customer}/messages")).json()["messages"]
+    assert (message["kind"], message["text"]) == ("voice", "")
+    assert (message["media"]["duration"], message["media"]["size"]) == (12, 48_000)
+    for wrong in (
+        {"text": "", "kind": "hologram"},
+        {"text": "", "kind": "voice", "attachment": {"duration": -1}},
+        {"text": "", "kind": "voice", "attachment": {"length": 1}},
+        {"text": "", "kind": "document", "attachment": {"name": "x" * 201}},
+        {"text": "", "kind": "document", "attachment": {"name": "\x00"}},
+        {"text": "hi", "attachment": {"name": "x"}},
+    ):
+        assert (await ann.post(f"{customer}/messages", json=wrong)).status_code in (400, 422), wrong
+    assert len((await ann.get(f"{customer}/messages")).json()["messages"]) == 1
+
+
 async def test_any_account_may_play_a_customer_and_nobody_else(as_person: As, stranger: httpx.AsyncClient) -> None:
     await new_customer(await as_person("vera", Role.VIEWER))
     assert (await stranger.get(API)).status_code == 401

@@ -1,6 +1,6 @@
 """A revoked session is left alone longer and longer."""
 
-from nadia.app.bot import revoked_pause
+from nadia.app.revocation import revoked_pause
 
 
 def test_the_pause_doubles_from_ten_minutes_to_six_hours() -> None:

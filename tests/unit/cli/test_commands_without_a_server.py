@@ -44,7 +44,9 @@ def test_a_revision_that_does_not_exist_is_refused_with_those_that_do(command: l
 
 
 def test_going_down_by_steps_is_a_command_line(tmp_path: Path) -> None:
-    assert run_nadia("db", "downgrade", "--steps", "1", cwd=tmp_path).code == 4, "refused for want of --yes"
+    assert run_nadia("db", "downgrade", "base", cwd=tmp_path).code == 4, "refused for want of --yes"
+    too_far = run_nadia("db", "downgrade", "--steps", "1", cwd=tmp_path)
+    assert (too_far.code, "the schema is at nothing" in too_far.err) == (2, True)
     assert run_nadia("db", "downgrade", cwd=tmp_path).code == 2
     assert run_nadia("db", "downgrade", "base", "--steps", "1", cwd=tmp_path).code == 2
 

@@ -21,6 +21,7 @@ SECRET = "hunter2hunter2"
         f"Cookie: theme=dark; session={SECRET}",
         f"Set-Cookie: session={SECRET}; HttpOnly",
         f"sk-{SECRET}",
+        f"AGE-SECRET-KEY-1{SECRET}",
         f"nadia_{SECRET}{SECRET}{SECRET}",
         f"123456789:{SECRET}{SECRET}{SECRET}",
         f"password={SECRET}",

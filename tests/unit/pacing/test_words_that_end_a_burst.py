@@ -10,6 +10,7 @@ from nadia.pacing.bursts import Bursts
 from nadia.pacing.config import PacingSettings
 from nadia.pacing.tracker import UserActivityTracker
 from nadia.postgres.database import Database
+from nadia.quarantine.gate import SilenceGate
 from nadia.redis.connection import RedisConnection, RedisSource
 from nadia.redis.events import LiveEvents
 from support.core import Recalls
@@ -23,7 +24,7 @@ def tracker_for() -> Callable[..., UserActivityTracker]:
         database = Database(dsn="postgresql:///nonexistent")
         return UserActivityTracker(
             bursts=Bursts(redis=redis, settings=settings),
-            batches=Batches(database=database, replies=Recalls()),
+            batches=Batches(database=database, replies=Recalls(), silences=SilenceGate()),
             wal=WalStream(redis=redis, consumer="one", lease_seconds=1),
             events=LiveEvents(redis=redis),
             settings=settings,

@@ -6,6 +6,7 @@ import pytest
 
 from nadia.conversations.models import BatchState
 from nadia.review.models import DeskCounts
+from nadia.telegram.gateway import Media
 from nadia.web.desk_queue_view import queue_view
 from nadia.web.desk_words import duration
 from support.desk_items import NOW, queue_item
@@ -75,3 +76,23 @@ def test_every_empty_list_says_what_would_appear_there() -> None:
         view = queue_view(tab, [], COUNTS, me=ME, now=NOW)
         assert view.empty_title
         assert view.empty_text
+
+
+def test_a_line_about_late_messages_says_when_they_were_written() -> None:
+    assert "Late: written 14 h 05 ago" in marks_of(late_since=NOW - timedelta(hours=14, minutes=5))
+    assert not any(mark.startswith("Late") for mark in marks_of())
+
+
+@pytest.mark.parametrize(
+    ("preview", "kind", "media", "shown"),
+    [
+        ("hello", "text", None, "hello"),
+        ("", "text", None, "(no text)"),
+        ("", "voice", Media(reference="", duration=12), "Voice message, 0:12"),
+        ("my  cat", "photo", Media(reference=""), "Photo · my cat"),
+    ],
+)
+def test_the_queue_previews_what_is_not_text(preview: str, kind: str, media: Media | None, shown: str) -> None:
+    item = queue_item(preview=preview, preview_kind=kind, preview_media=media)
+    (row,) = queue_view("waiting", [item], COUNTS, me=ME, now=NOW).rows
+    assert row.preview == shown

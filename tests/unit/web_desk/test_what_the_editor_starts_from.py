@@ -1,6 +1,7 @@
 """The open item: what its editor begins with, and what its thread says."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 from nadia.conversations.models import BatchState
 from nadia.review.models import AuditView
@@ -137,3 +138,20 @@ def test_a_message_tells_when_it_was_changed_and_the_desks_own_are_no_events() -
     messages = (message("a", edited=True), message("b"), message("c", author="desk"))
     shown = item_view(detail(messages=messages), me=1, now=NOW).messages
     assert [(one.event_id, one.changed) for one in shown] == [(1, NOW.isoformat()), (1, ""), (None, "")]
+
+
+def test_an_item_that_came_late_says_when_it_was_written() -> None:
+    written = NOW - timedelta(hours=14, minutes=5)
+    late = replace(message("where is it?"), sent_at=written, received_at=NOW)
+    view = item_view(detail(queue_item(late_since=written), messages=(late,)), me=1, now=NOW)
+    assert (view.late_since, view.late_age) == (written, "14 h 05")
+    assert [mark.text for mark in view.late_marks] == ["Late"]
+    assert view.messages[0].notes == ("reached us 14 h 05 late",)
+
+
+def test_an_item_that_came_in_time_says_nothing_of_it() -> None:
+    soon = replace(message("hi"), sent_at=NOW - timedelta(minutes=29), received_at=NOW)
+    desk = replace(message("hello", author="desk"), sent_at=NOW - timedelta(days=2))
+    view = item_view(detail(messages=(desk, soon)), me=1, now=NOW)
+    assert (view.late_since, view.late_age, view.late_marks) == (None, "", ())
+    assert [entry.notes for entry in view.messages] == [(), ()]

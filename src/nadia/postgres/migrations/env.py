@@ -8,7 +8,9 @@ LIMITS = ("SET lock_timeout = '10s'", "SET statement_timeout = '10min'")
 connection = context.config.attributes.get("connection")
 
 if context.is_offline_mode():
-    context.configure(dialect_name="postgresql", literal_binds=True)
+    # Several revisions where branches have been applied, which Alembic takes and its annotation does not know.
+    found = context.config.attributes["found"] or "base"
+    context.configure(dialect_name="postgresql", literal_binds=True, starting_rev=found)
     for statement in LIMITS:
         context.execute(statement)
     with context.begin_transaction():

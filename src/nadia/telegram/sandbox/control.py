@@ -79,6 +79,10 @@ class SandboxControl:
         """Cut the connection that has the account."""
         await self._request("control.cut", Done, account=account)
 
+    async def forget_updates(self, account: str) -> None:
+        """Forget what the account was not told yet: only the histories know it then."""
+        await self._request("control.forget", Done, account=account)
+
     async def revoke(self, account: str, *, code: str = "SESSION_REVOKED") -> None:
         """End an account's session."""
         await self._request("control.revoke", Done, account=account, code=code)

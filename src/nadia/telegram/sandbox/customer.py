@@ -11,6 +11,7 @@ from nadia.telegram.gateway import MessageKind
 from nadia.telegram.sandbox.address import Address
 from nadia.telegram.sandbox.link import Link
 from nadia.telegram.sandbox.protocol import PAGE, RequestRefusedError
+from nadia.telegram.sandbox.requests import Attachment
 from nadia.telegram.sandbox.wire import (
     CHAT_EVENT,
     Accounts,
@@ -96,9 +97,13 @@ class CustomerClient:
         user_id: int,
         text: str,
         kind: MessageKind = MessageKind.TEXT,
+        attachment: Attachment | None = None,
         reply_to: int | None = None,
     ) -> ChatMessage:
-        """Write to an account: at most ``nadia.constants.TELEGRAM_TEXT_LIMIT`` UTF-16 units."""
+        """Write to an account: at most ``nadia.constants.TELEGRAM_TEXT_LIMIT`` UTF-16 units.
+
+        Other kinds than text may come without words; the attachment says what is known of the file.
+        """
         return await self._request(
             "customer.write",
             ChatMessage,
@@ -106,6 +111,7 @@ class CustomerClient:
             user_id=user_id,
             text=text,
             kind=kind.value,
+            attachment=None if attachment is None else attachment.model_dump(),
             reply_to=reply_to,
         )
 

@@ -3,6 +3,7 @@
 import sqlite3
 from datetime import datetime
 
+from nadia.telegram.gateway import MessageKind
 from nadia.telegram.sandbox import requests
 from nadia.telegram.sandbox.protocol import RequestRefusedError
 from nadia.telegram.sandbox.store import (
@@ -64,6 +65,7 @@ def write(db: sqlite3.Connection, request: requests.Write, now: datetime) -> Out
         reply_to=request.reply_to,
         outgoing=False,
         now=now,
+        attachment=request.attachment,
     )
     return announce(db, place, request.user_id, Written(message=message), message)
 
@@ -80,14 +82,16 @@ def edit(db: sqlite3.Connection, request: requests.Edit, now: datetime) -> Outco
     """Change the text of a customer's own message."""
     place = find_account(db, request.account, even_revoked=True)
     found = db.execute(
-        "SELECT text, outgoing FROM messages WHERE account = ? AND message_id = ? AND user_id = ?",
+        "SELECT text, outgoing, kind FROM messages WHERE account = ? AND message_id = ? AND user_id = ?",
         (request.account, request.message_id, request.user_id),
     ).fetchone()
     if found is None:
         raise RequestRefusedError("MESSAGE_ID_INVALID", "this chat has no such message", field="message_id")
-    text, outgoing = found
+    text, outgoing, kind = found
     if outgoing:
         raise RequestRefusedError("MESSAGE_AUTHOR_REQUIRED", "only its author may edit a message", field="message_id")
+    if kind == MessageKind.TEXT and not request.text.strip():
+        raise RequestRefusedError("MESSAGE_EMPTY", "is empty", field="text")
     if text == request.text:
         raise RequestRefusedError("MESSAGE_NOT_MODIFIED", "the text is the same as before", field="text")
     db.execute(

@@ -58,11 +58,18 @@ def difference(db: sqlite3.Connection, account: str, request: requests.GetDiffer
         "SELECT pts, event FROM updates WHERE account = ? AND pts > ? AND pts <= ? ORDER BY pts LIMIT ?",
         (account, request.after, request.up_to, request.limit),
     )
-    return Outcome(
-        Difference(
-            updates=tuple(NumberedUpdate(pts=pts, event=UPDATE_EVENT.validate_json(event)) for pts, event in rows)
-        )
-    )
+    updates = tuple(NumberedUpdate(pts=pts, event=UPDATE_EVENT.validate_json(event)) for pts, event in rows)
+    told_from = updates[0].pts if updates else request.up_to + 1
+    if told_from > request.after + 1:
+        return Outcome(Difference(updates=(), forgotten_up_to=told_from - 1))
+    return Outcome(Difference(updates=updates))
+
+
+def forget_updates(db: sqlite3.Connection, account: str) -> Outcome:
+    """Forget what an account was not told yet; its messages stay."""
+    find_account(db, account, even_revoked=True)
+    db.execute("DELETE FROM updates WHERE account = ?", (account,))
+    return Outcome(Done())
 
 
 def send(db: sqlite3.Connection, account: str, request: requests.Send, now: datetime, memory: int) -> Outcome:

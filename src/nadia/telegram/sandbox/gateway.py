@@ -28,6 +28,7 @@ from nadia.telegram.gateway import (
     State,
     TypingStarted,
     Update,
+    UpdatesLost,
 )
 from nadia.telegram.sandbox.address import Address
 from nadia.telegram.sandbox.inbox import Inbox
@@ -122,6 +123,10 @@ class SandboxGateway:
             target = entry.pts if isinstance(entry, News) else entry.after
             while session.pts < target:
                 page = await self._request(session, "account.difference", Difference, after=session.pts, up_to=target)
+                if page.forgotten_up_to is not None:
+                    session.pts = page.forgotten_up_to
+                    yield Update(UpdatesLost("the sandbox has forgotten them"), {"pts": session.pts})
+                    continue
                 if not page.updates:
                     raise GatewayDisconnectedError(f"the sandbox has a gap after update {session.pts}")
                 for update in page.updates:
@@ -236,6 +241,7 @@ def _to_message(message: ChatMessage) -> IncomingMessage:
         text=message.text,
         sent_at=message.sent_at,
         kind=message.kind,
+        media=message.media,
         reply_to=message.reply_to,
         outgoing=message.outgoing,
         edited_at=message.edited_at,

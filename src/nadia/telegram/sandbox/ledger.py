@@ -14,7 +14,7 @@ import structlog
 
 from nadia.errors import ConfigurationError, ConflictError, UnavailableError
 from nadia.telegram.sandbox.protocol import RequestRefusedError
-from nadia.telegram.sandbox.store import SCHEMA, SCHEMA_VERSION, Outcome
+from nadia.telegram.sandbox.store import SCHEMA, SCHEMA_VERSION, UPGRADES, Outcome
 
 log = structlog.get_logger(__name__)
 
@@ -197,12 +197,19 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("BEGIN IMMEDIATE")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version == 0:
-        for statement in SCHEMA:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    elif version != SCHEMA_VERSION:
+    statements = SCHEMA if version == 0 else _upgrade_from(version)
+    if statements is None:
         raise ConfigurationError(
             f"{path} was written by another version of the sandbox", hint="move the file away to start afresh"
         )
+    for statement in statements:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.execute("COMMIT")
+
+
+def _upgrade_from(version: int) -> tuple[str, ...] | None:
+    """Return what brings a file to the present version; None for one of a version that is not known."""
+    if version > SCHEMA_VERSION or any(older not in UPGRADES for older in range(version, SCHEMA_VERSION)):
+        return None
+    return tuple(statement for older in range(version, SCHEMA_VERSION) for statement in UPGRADES[older])

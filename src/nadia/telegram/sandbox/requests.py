@@ -40,6 +40,7 @@ Id = Annotated[int, Field(ge=0, le=_INT64_MAX)]
 Caption = Annotated[str, AfterValidator(_check_text)]
 Text = Annotated[str, AfterValidator(_check_text), AfterValidator(_check_not_empty)]
 Name = Annotated[str, Field(max_length=64), AfterValidator(_check_text), AfterValidator(_check_not_empty)]
+FileWords = Annotated[str, Field(max_length=200), AfterValidator(_check_text)]
 Limit = Annotated[int, Field(ge=1, le=PAGE)]
 
 
@@ -146,18 +147,35 @@ class ChatRequest(Request):
     user_id: Id
 
 
+class Attachment(BaseModel):
+    """What the sender says about a file; there are no files in the sandbox, only that there would be one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: FileWords | None = None
+    mime_type: FileWords | None = None
+    size: Id | None = None
+    """Bytes."""
+    duration: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] | None = None
+    """Seconds."""
+    emoji: FileWords | None = None
+
+
 class Write(ChatRequest):
     """Write to an account as a customer. Other kinds than text may come without words."""
 
     METHOD = "customer.write"
     text: Caption
     kind: Annotated[MessageKind, Field(strict=False)] = MessageKind.TEXT
+    attachment: Attachment | None = None
     reply_to: Id | None = None
 
     @model_validator(mode="after")
     def _text_says_something(self) -> Self:
         if self.kind is MessageKind.TEXT:
             _check_not_empty(self.text)
+            if self.attachment is not None:
+                raise PydanticCustomError("MEDIA_INVALID", "is a text, which has no attachment")
         return self
 
 
@@ -168,11 +186,11 @@ class CustomerTypes(ChatRequest):
 
 
 class Edit(ChatRequest):
-    """Change the text of one of the customer's own messages."""
+    """Change the text of one of the customer's own messages; only what is not text may be left without words."""
 
     METHOD = "customer.edit"
     message_id: Id
-    text: Text
+    text: Caption
 
 
 class Delete(ChatRequest):
@@ -208,6 +226,13 @@ class PostFromPhone(ChatRequest):
     METHOD = "control.phone"
     text: Text
     reply_to: Id | None = None
+
+
+class ForgetUpdates(Request):
+    """Forget the updates of an account, as Telegram does with those that are too many or too old."""
+
+    METHOD = "control.forget"
+    account: Account
 
 
 class Revoke(Request):
@@ -257,7 +282,7 @@ class GetStatistics(Request):
 _KINDS: tuple[type[Request], ...] = (
     *(LogIn, GetDifference, Send, SetTyping, AccountHistory, GetDialogs),
     *(CreateCustomer, ListCustomers, ListAccounts, Write, CustomerTypes, Edit, Delete, Block, CustomerHistory, Watch),
-    *(PostFromPhone, Cut, Revoke, Restore, SetFaults, ForceFault, GetStatistics),
+    *(PostFromPhone, Cut, ForgetUpdates, Revoke, Restore, SetFaults, ForceFault, GetStatistics),
 )
 REQUESTS = {kind.METHOD: kind for kind in _KINDS}
 

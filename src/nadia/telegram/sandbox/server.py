@@ -221,7 +221,7 @@ class SandboxServer:
         for update in answer.updates:
             twice = self._faults.strike(FaultKind.DUPLICATE_UPDATE, requests.GetDifference.METHOD)
             delivered.extend([update, update] if twice else [update])
-        return Difference(updates=tuple(delivered))
+        return answer.model_copy(update={"updates": tuple(delivered)})
 
     def _account_operation(self, account: str, request: requests.AccountRequest) -> Operation:
         match request:
@@ -267,6 +267,8 @@ class SandboxServer:
                 return partial(store.history, account=request.account, user_id=request.user_id, page=request)
             case requests.PostFromPhone():
                 return partial(desk_operations.post_from_phone, request=request, now=now)
+            case requests.ForgetUpdates():
+                return partial(desk_operations.forget_updates, account=request.account)
             case requests.Revoke():
                 return partial(desk_operations.revoke, account=request.account, code=request.code)
             case requests.Restore():

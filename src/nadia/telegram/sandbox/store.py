@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
-from nadia.telegram.gateway import MessageKind
+from pydantic import TypeAdapter
+
+from nadia.telegram.gateway import Media, MessageKind
 from nadia.telegram.sandbox import requests
 from nadia.telegram.sandbox.protocol import RequestRefusedError
 from nadia.telegram.sandbox.wire import (
@@ -21,7 +23,7 @@ from nadia.telegram.sandbox.wire import (
     Wire,
 )
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 FIRST_USER_ID: Final = 900_000_000_001
 """Customers' ids start here, far above those that Telegram has given to people, below what a double holds exactly."""
 
@@ -59,6 +61,7 @@ SCHEMA: Final = (
         reply_to INTEGER,
         sent_at TEXT NOT NULL,
         edited_at TEXT,
+        media TEXT,
         PRIMARY KEY (account, message_id)
     ) WITHOUT ROWID""",
     "CREATE INDEX messages_by_chat ON messages (account, user_id, message_id)",
@@ -78,12 +81,24 @@ SCHEMA: Final = (
     "CREATE UNIQUE INDEX send_memory_by_age ON send_memory (account, send)",
 )
 
-_MESSAGE = """SELECT m.account, m.message_id, m.text, m.kind, m.reply_to, m.outgoing, m.sent_at, m.edited_at,
+UPGRADES: Final = {1: ("ALTER TABLE messages ADD COLUMN media TEXT",)}
+"""What brings a file of an older version to the next one."""
+
+_MEDIA: Final = TypeAdapter(Media)
+
+_MESSAGE = """SELECT m.account, m.message_id, m.text, m.kind, m.reply_to, m.outgoing, m.sent_at, m.edited_at, m.media,
     c.user_id, c.name, c.username, c.is_person FROM messages m JOIN customers c ON c.user_id = m.user_id"""
 _IN_CHAT = f"{_MESSAGE} WHERE m.account = ? AND m.user_id = ? AND m.message_id > ? AND m.message_id < ? "
 _PAGE_ASCENDING = f"{_IN_CHAT} ORDER BY m.message_id LIMIT ?"
 _PAGE_DESCENDING = f"{_IN_CHAT} ORDER BY m.message_id DESC LIMIT ?"
 ID_MAX = 2**63 - 1
+_FILES: Final = (
+    MessageKind.PHOTO,
+    MessageKind.VOICE,
+    MessageKind.VIDEO,
+    MessageKind.STICKER,
+    MessageKind.DOCUMENT,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +178,7 @@ def insert_message(
     reply_to: int | None,
     outgoing: bool,
     now: datetime,
+    attachment: requests.Attachment | None = None,
 ) -> ChatMessage:
     """Store a message under the account's next id."""
     peer = find_customer(db, user_id)
@@ -175,10 +191,21 @@ def insert_message(
         ON CONFLICT (account, user_id) DO UPDATE SET top_message_id = excluded.top_message_id""",
         (account, user_id, message_id),
     )
+    media = _media(kind, message_id, attachment)
     db.execute(
-        """INSERT INTO messages (account, message_id, user_id, outgoing, text, kind, reply_to, sent_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
-        (account, message_id, user_id, outgoing, text, kind.value, reply_to, now.isoformat()),
+        """INSERT INTO messages (account, message_id, user_id, outgoing, text, kind, reply_to, sent_at, media)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        (
+            account,
+            message_id,
+            user_id,
+            outgoing,
+            text,
+            kind.value,
+            reply_to,
+            now.isoformat(),
+            None if media is None else _MEDIA.dump_json(media).decode(),
+        ),
     )
     return ChatMessage(
         account=account,
@@ -190,7 +217,15 @@ def insert_message(
         outgoing=outgoing,
         sent_at=now,
         edited_at=None,
+        media=media,
     )
+
+
+def _media(kind: MessageKind, message_id: int, attachment: requests.Attachment | None) -> Media | None:
+    if attachment is None and kind not in _FILES:
+        return None
+    details = {} if attachment is None else attachment.model_dump()
+    return Media(reference=f"{kind.value}:{message_id}" if kind in _FILES else "", **details)
 
 
 def _has_message(db: sqlite3.Connection, account: str, user_id: int, message_id: int) -> bool:
@@ -250,7 +285,7 @@ def to_customer(row: Sequence[object]) -> Customer:
 
 
 def _to_message(row: Sequence[object]) -> ChatMessage:
-    account, message_id, text, kind, reply_to, outgoing, sent_at, edited_at, *peer = row
+    account, message_id, text, kind, reply_to, outgoing, sent_at, edited_at, media, *peer = row
     return ChatMessage.model_validate(
         {
             "account": account,
@@ -262,6 +297,7 @@ def _to_message(row: Sequence[object]) -> ChatMessage:
             "outgoing": bool(outgoing),
             "sent_at": _to_time(sent_at),
             "edited_at": _to_time(edited_at),
+            "media": None if media is None else _MEDIA.validate_json(str(media)),
         }
     )
 

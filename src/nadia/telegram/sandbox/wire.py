@@ -5,7 +5,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from nadia.telegram.gateway import MessageKind
+from nadia.telegram.gateway import Media, MessageKind
 
 
 class Wire(BaseModel):
@@ -36,6 +36,7 @@ class ChatMessage(Wire):
     """Sent by the account's side: the desk or the operator's phone."""
     sent_at: datetime
     edited_at: datetime | None
+    media: Media | None = None
 
 
 class Written(Wire):
@@ -122,9 +123,11 @@ class NumberedUpdate(Wire):
 
 
 class Difference(Wire):
-    """A page of the updates after a pts, ascending and without gaps."""
+    """A page of the updates after a pts, ascending and without gaps; none where some of them are forgotten."""
 
     updates: tuple[NumberedUpdate, ...]
+    forgotten_up_to: int | None = None
+    """Go on after this one: what happened until then only the histories tell."""
 
 
 class SignedIn(Wire):

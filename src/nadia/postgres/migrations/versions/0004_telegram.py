@@ -13,6 +13,9 @@ ALTER TABLE messages ADD COLUMN media jsonb;
 -- Kept out of sealing until somebody decides: the customer is silenced (quarantine).
 ALTER TABLE messages ADD COLUMN held_at timestamptz;
 
+-- When the update state was stored: how far behind a new owner would begin.
+ALTER TABLE telegram_accounts ADD COLUMN update_state_at timestamptz;
+
 CREATE TABLE telegram_sessions (
     telegram_account_id text PRIMARY KEY REFERENCES telegram_accounts (id),
     -- Encrypted with the key that the settings name; without it this is worth nothing.
@@ -40,6 +43,7 @@ CREATE TABLE telegram_entities (
 DOWN = """
 DROP TABLE telegram_entities;
 DROP TABLE telegram_sessions;
+ALTER TABLE telegram_accounts DROP COLUMN update_state_at;
 ALTER TABLE messages DROP COLUMN held_at;
 ALTER TABLE messages DROP COLUMN media;
 """

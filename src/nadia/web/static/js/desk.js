@@ -102,6 +102,7 @@ bindKeys({
   u: () => mayDecide && (undoLatest() || undoOwn()),
   w: () => item.actions.park(),
   x: () => item.actions.release(),
+  q: () => item.actions.silence(),
   p: () => pauses.open(),
   "/": () => queue.focusFilter(),
   Escape: { whileTyping: true, run: () => back() },

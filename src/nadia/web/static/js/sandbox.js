@@ -6,6 +6,23 @@ import { live } from "./live.js";
 const TYPING_SIGNAL = 6000; // how long a signal is good for, here and at the desk
 const TYPING_EVERY = 4000;
 
+// What can be sent besides text. There are no files here: the desk is told what Telegram would tell it of one.
+const ATTACHMENTS = {
+  photo: { mime_type: "image/jpeg", size: 184_320 },
+  voice: { mime_type: "audio/ogg", duration: 12, size: 48_000 },
+  sticker: { mime_type: "image/webp", emoji: "👍" },
+  document: { name: "invoice.pdf", mime_type: "application/pdf", size: 120_000 },
+};
+const KINDS = {
+  photo: "Photo",
+  voice: "Voice message",
+  video: "Video",
+  sticker: "Sticker",
+  document: "Document",
+  location: "Location",
+  contact: "Contact",
+};
+
 const root = document.querySelector("[data-sandbox]");
 const newCustomer = root.querySelector("[data-new-customer]");
 
@@ -35,6 +52,7 @@ function openChat(customer) {
   const composer = root.querySelector("[data-composer]");
   const text = composer.querySelector("[data-text]");
   const editing = composer.querySelector("[data-editing]");
+  const attach = composer.querySelector("[data-attach]");
   const shown = new Map(); // message id -> its element
   let readUpTo = 0;
   let editedId = null;
@@ -63,7 +81,8 @@ function openChat(customer) {
 
   function put(message) {
     const element = shown.get(message.message_id) ?? newElement(message);
-    element.querySelector(".said-text").textContent = message.text || `(${message.kind})`;
+    element.dataset.kind = message.kind;
+    write(element, message.text, kindOf(message));
     element.dataset.edited = message.edited_at ? "true" : "";
     writeNote(element);
     if (message.outgoing) {
@@ -82,7 +101,7 @@ function openChat(customer) {
     return element;
   }
 
-  function said(words, { mine, at }) {
+  function said(words, { mine, at, kind = "" }) {
     const element = document.createElement("li");
     element.className = "said";
     element.toggleAttribute("data-mine", mine);
@@ -90,10 +109,27 @@ function openChat(customer) {
     const body = element.appendChild(document.createElement("div"));
     body.className = "said-text";
     body.dir = "auto";
-    body.textContent = words;
+    write(element, words, kind);
     const note = element.appendChild(document.createElement("p"));
     note.className = "said-note";
     return element;
+  }
+
+  function write(element, words, kind) {
+    const parts = [words];
+    if (kind) {
+      const name = document.createElement("span");
+      name.className = "said-kind";
+      name.textContent = kind;
+      parts.unshift(name, words ? " " : "");
+    }
+    element.dataset.words = words;
+    element.querySelector(".said-text").replaceChildren(...parts);
+  }
+
+  function kindOf({ kind, media }) {
+    if (kind === "text") return "";
+    return [KINDS[kind] ?? kind, media?.name ?? media?.emoji].filter(Boolean).join(" ");
   }
 
   function writeNote(element) {
@@ -178,7 +214,7 @@ function openChat(customer) {
       edited: follow((change) => {
         const element = shown.get(change.message_id);
         if (!element) return;
-        element.querySelector(".said-text").textContent = change.text;
+        write(element, change.text, element.querySelector(".said-kind")?.textContent ?? "");
         element.dataset.edited = "true";
         writeNote(element);
       }),
@@ -210,18 +246,20 @@ function openChat(customer) {
   }
 
   // Messages leave one after the other, in the order in which they were written.
-  function send(words) {
-    const element = said(words, { mine: true, at: new Date().toISOString() });
+  function send(words, kind = "text") {
+    const media = ATTACHMENTS[kind];
+    const element = said(words, { mine: true, at: new Date().toISOString(), kind: kindOf({ kind, media }) });
     list.append(element);
     writeNote(element);
     tidy();
     toEnd();
-    sending = sending.then(() => deliver(element, words));
+    sending = sending.then(() => deliver(element, words, kind));
   }
 
-  async function deliver(element, words) {
+  async function deliver(element, words, kind) {
     try {
-      const message = await api("POST", `${base}/messages`, { text: words });
+      const attachment = ATTACHMENTS[kind];
+      const message = await api("POST", `${base}/messages`, attachment ? { text: words, kind, attachment } : { text: words });
       element.remove();
       put(message);
     } catch (error) {
@@ -232,7 +270,7 @@ function openChat(customer) {
       retry.textContent = "Try again";
       retry.addEventListener("click", () => {
         element.remove();
-        send(words);
+        send(words, kind);
       });
       element.querySelector(".said-note").replaceChildren(`${sentence(error.message)}. `, retry);
     }
@@ -243,7 +281,7 @@ function openChat(customer) {
   function startEditing(id) {
     editedId = id;
     editing.hidden = false;
-    text.value = shown.get(id).querySelector(".said-text").textContent;
+    text.value = shown.get(id).dataset.words;
     text.focus();
   }
 
@@ -256,11 +294,12 @@ function openChat(customer) {
   composer.addEventListener("submit", (event) => {
     event.preventDefault();
     const words = text.value.trim();
-    if (words === "") return;
+    const captioned = editedId !== null && shown.get(editedId)?.dataset.kind !== "text";
+    if (words === "" && !captioned) return;
     signalledAt = 0;
     if (editedId !== null) {
       const id = editedId;
-      const same = words === shown.get(id)?.querySelector(".said-text").textContent;
+      const same = words === shown.get(id)?.dataset.words;
       stopEditing();
       if (!same) attempt(() => api("PATCH", `${base}/messages/${id}`, { text: words }));
     } else {
@@ -283,6 +322,22 @@ function openChat(customer) {
       event.preventDefault();
       startEditing(Number(last.dataset.id));
     }
+  });
+  attach.addEventListener("click", (event) => {
+    const kind = event.target.closest("[data-send]")?.dataset.send;
+    if (!kind) return;
+    attach.open = false;
+    send(text.value.trim(), kind);
+    text.value = "";
+    text.focus();
+  });
+  attach.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !attach.open) return;
+    attach.open = false;
+    attach.querySelector("summary").focus();
+  });
+  document.addEventListener("click", (event) => {
+    if (!attach.contains(event.target)) attach.open = false;
   });
   composer.querySelector("[data-cancel]").addEventListener("click", stopEditing);
   list.addEventListener("click", (event) => {

@@ -322,6 +322,18 @@ export function createItem(pane, { me, onDecided, onUndone, onChanged, onReplies
     }
   }
 
+  async function silence() {
+    if (!root?.querySelector('[data-action="silence"]')) return;
+    const { person, item: batch } = root.dataset;
+    const answer = await ask("silence");
+    if (answer === null || batch !== root?.dataset.item) return;
+    const done = await act(() => api("POST", `/api/v1/quarantine/${person}/activate`, { reason: answer.reason.trim() }));
+    if (!done) return;
+    toast(done.changed ? "Silenced: what they write is kept under Quarantine" : "Silenced already", { tone: "good" });
+    await refresh();
+    onChanged();
+  }
+
   async function unpark(resolution) {
     const done = await act((number) => api("POST", `${API}/${number}/unpark`, { resolution }));
     if (!done) return;
@@ -342,6 +354,7 @@ export function createItem(pane, { me, onDecided, onUndone, onChanged, onReplies
     redraft,
     release,
     park,
+    silence,
     revert: () => editor?.revert(),
     replies: () => openReplies(),
     undo: () => undo(id()),

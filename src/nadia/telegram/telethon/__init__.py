@@ -1,0 +1,1 @@
+"""The real Telegram, by way of Telethon."""
