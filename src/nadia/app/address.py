@@ -1,4 +1,4 @@
-"""Where the pages of a home are: where the system chose the port, the process that serves writes it down."""
+"""Where the pages of a home are: the process that serves writes it down."""
 
 import os
 from collections.abc import Iterator
@@ -43,10 +43,12 @@ def address_of(config: Config) -> str:
     UnavailableError
         If the port is the system's choice, and no process has one now.
     """
-    if config.web.public_url or config.web.port:
+    if config.web.public_url:
         return base_url(config.web)
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError):  # whoever serves may have got its port from the command's own environment
         return _file(config).read_text().strip()
+    if config.web.port:
+        return base_url(config.web)
     raise UnavailableError(
         f"NADIA_WEB_PORT is 0, and no pages of {config.home} are served now",
         hint="start them (`nadia up`, `nadia run api`), or set NADIA_WEB_PORT or NADIA_WEB_PUBLIC_URL",

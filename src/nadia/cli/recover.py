@@ -13,6 +13,7 @@ from nadia.cli.groups import command_group
 from nadia.cli.output import JsonOption, point_out, print_json, print_table
 from nadia.cli.process_config import load_config, operator
 from nadia.cli.recover_health import health
+from nadia.errors import UnavailableError
 
 if TYPE_CHECKING:
     from nadia.recovery.asking import OwnerQuestions
@@ -24,7 +25,7 @@ app.command()(health)
 
 T = TypeVar("T")
 
-AccountOption = Annotated[str | None, typer.Option("--account", help="Telegram account; all when left out.")]
+AccountOption = Annotated[str | None, typer.Option("--account", help="Only this Telegram account.")]
 
 
 @app.command()
@@ -114,7 +115,15 @@ def _print_plans(account: str | None, as_json: bool) -> None:
 
 
 async def _names(status: "RecoveryStatus", account: str | None) -> list[str]:
-    return [each.account_id for each in await status.accounts()] if account is None else [account]
+    """Return the accounts that are meant: all that somebody acts for, unless one is named."""
+    if account is not None:
+        return [account]
+    names = [each.account_id for each in await status.accounts() if each.owned]
+    if not names:
+        raise UnavailableError(
+            "no running bot owns a Telegram account", hint="start one with `nadia up` or `nadia run bot`"
+        )
+    return names
 
 
 async def _follow(owner: "OwnerQuestions", account: str, number: int, *, wait: bool) -> "Operation":

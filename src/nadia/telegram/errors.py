@@ -11,6 +11,14 @@ class GatewayDisconnectedError(GatewayError, UnavailableError):
     """The link is down and the request surely did not go out; the same request may be made again."""
 
 
+class TelegramTroubleError(GatewayError):
+    """Telegram answered, but with nothing that could be used: an error of its own, or an answer that cannot be read.
+
+    The link is fine, and other requests may well succeed. What was asked may be asked again later; if it was to store
+    a message, `SendUncertainError` is raised in its place.
+    """
+
+
 class SendUncertainError(GatewayError):
     """The request went out and its answer was lost: the message may or may not have been stored.
 

@@ -229,14 +229,15 @@ async def test_groups_and_service_accounts_in_the_list_are_not_opened(downtime: 
     assert downtime.telegram.requests.count("history") == 0
 
 
-async def test_a_failing_database_write_of_one_message_parks_it_and_goes_on(downtime: Downtime) -> None:
+async def test_a_chat_that_cannot_even_be_listed_is_not_passed_over_in_silence(downtime: Downtime) -> None:
     await downtime.live(1)
     downtime.write(2**70, "no column holds this chat")
     downtime.write(2, "missed")
     agent = downtime.agent()
     async with downtime.looking(agent):
         await downtime.ended("failed")
-    assert not await downtime.is_closed(), "what cannot even be listed is not passed over in silence"
+    assert not await downtime.is_closed()
+    assert await downtime.notices() == ["recovery.stopped"]
 
 
 async def test_a_person_who_asks_for_a_draft_of_something_old_gets_it(downtime: Downtime) -> None:
