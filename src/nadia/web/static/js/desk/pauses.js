@@ -16,18 +16,31 @@ export function createPauses() {
       const banners = fresh.querySelector("[data-banners]");
       if (status.innerHTML.trim() !== banners.innerHTML.trim()) status.replaceChildren(...banners.children);
       const present = dialog?.querySelector("[data-pauses]");
-      if (present) present.replaceChildren(...fresh.querySelector("[data-pauses]").children);
-      if (present) writeClocks(present);
+      if (present) replaceSwitches(present, fresh.querySelector("[data-pauses]").children);
     } catch (error) {
       if (error.status !== 0) showError(error);
     }
+  }
+
+  // News may come at any moment, also between a person's click and its answer: the focus stays on the same switch.
+  function replaceSwitches(present, switches) {
+    const focused = present.contains(document.activeElement) ? activityOf(document.activeElement) : null;
+    present.replaceChildren(...switches);
+    writeClocks(present);
+    if (focused) focusSwitch(focused);
+  }
+
+  const activityOf = (button) => button.dataset.pause ?? button.dataset.resume;
+
+  function focusSwitch(activity) {
+    dialog.querySelector(`[data-pause="${activity}"], [data-resume="${activity}"]`)?.focus();
   }
 
   dialog?.addEventListener("click", (event) => {
     const button = event.target.closest("[data-pause], [data-resume]");
     if (!button) return;
     const reason = dialog.querySelector("[name=reason]");
-    const activity = button.dataset.pause ?? button.dataset.resume;
+    const activity = activityOf(button);
     const account = button.dataset.account || null;
     attempt(async () => {
       button.setAttribute("aria-busy", "true");
@@ -43,7 +56,7 @@ export function createPauses() {
         button.removeAttribute("aria-busy");
       }
       await refresh();
-      dialog.querySelector(`[data-pause="${activity}"], [data-resume="${activity}"]`)?.focus();
+      focusSwitch(activity);
     });
   });
 
