@@ -51,6 +51,9 @@ class Network(Protocol):
     async def write(
         self, chat_id: int, text: str, *, kind: MessageKind = MessageKind.TEXT, reply_to: int | None = None
     ) -> int: ...
+    async def notice(self, chat_id: int) -> None:
+        """Leave something in the chat that is no message, such as a call that nobody took."""
+
     async def show_typing(self, chat_id: int) -> None: ...
     async def edit(self, chat_id: int, message_id: int, text: str) -> None: ...
     async def delete(self, chat_id: int, message_ids: list[int]) -> None: ...
@@ -74,9 +77,14 @@ class Network(Protocol):
 
 
 async def take(updates: AsyncIterator[Update], count: int) -> list[Update]:
-    """The next updates; fails the test rather than wait for ever."""
+    """The next updates that tell of something; fails the test rather than wait for ever."""
+    taken: list[Update] = []
     async with asyncio.timeout(15):
-        return [await anext(updates) for _ in range(count)]
+        while len(taken) < count:
+            update = await anext(updates)
+            if update.event is not None:
+                taken.append(update)
+    return taken
 
 
 async def take_texts(updates: AsyncIterator[Update], count: int) -> list[str]:
@@ -86,6 +94,17 @@ async def take_texts(updates: AsyncIterator[Update], count: int) -> list[str]:
 async def read_to_the_end(updates: AsyncIterator[Update]) -> list[Update]:
     async with asyncio.timeout(15):
         return [update async for update in updates]
+
+
+async def _paged(gateway: Gateway, chat_id: int, *, limit: int, upwards: bool) -> AsyncIterator[IncomingMessage]:
+    """A chat read page by page, until one is empty."""
+    last: int | None = None
+    while page := await gateway.history(
+        chat_id=chat_id, after_id=last or 0 if upwards else None, before_id=None if upwards else last, limit=limit
+    ):
+        for message in page if upwards else reversed(page):
+            yield message
+            last = message.message_id
 
 
 class GatewayContract:
@@ -464,6 +483,23 @@ class GatewayContract:
         assert backwards == forwards
         assert middle == forwards[10:12]
         assert [m.text for m in await gateway.history(chat_id=chat, limit=3)] == everything[-3:]
+
+    async def test_only_an_empty_page_is_the_end_of_a_history(self, network: Network, gateway: Gateway) -> None:
+        """A page with a notice in it is short, and one of nothing else must not pass for the end."""
+        chat = await network.add_customer("Ana")
+        for i in range(12):
+            await network.write(chat, f"{i}")
+            if i % 4 == 1:
+                await network.notice(chat)
+        for _ in range(11):
+            await network.notice(chat)
+        await network.write(chat, "last")
+
+        forwards = [m async for m in _paged(gateway, chat, limit=5, upwards=True)]
+        backwards = [m async for m in _paged(gateway, chat, limit=5, upwards=False)]
+
+        assert [m.text for m in forwards] == [*map(str, range(12)), "last"]
+        assert backwards == forwards[::-1]
 
     async def test_a_history_shows_edits_and_no_deleted_messages(self, network: Network, gateway: Gateway) -> None:
         chat = await network.add_customer("Ana")

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from nadia.conversations.models import Conversation
+from nadia.delivery.catching_up import CatchesUp
 from nadia.delivery.config import DeliverySettings
 from nadia.delivery.sender import Delivery
 from nadia.delivery.typing import TypingSimulator
@@ -88,6 +89,7 @@ class PostOffice:
         sleep: Sleep = no_time,
         database: Database | None = None,
         events: LiveEvents | None = None,
+        catching_up: CatchesUp | None = None,
     ) -> Delivery:
         chosen = settings or self.settings
         return Delivery(
@@ -98,6 +100,7 @@ class PostOffice:
             events=events or self.world.events,
             simulator=TypingSimulator(settings=chosen, rng=random.Random(5), sleep=sleep),
             settings=chosen,
+            catching_up=catching_up,
         )
 
     @contextlib.asynccontextmanager
@@ -121,10 +124,13 @@ class PostOffice:
         sleep: Sleep = no_time,
         events: LiveEvents | None = None,
         wrap: Callable[[SandboxGateway], Gateway] = lambda gateway: gateway,
+        catching_up: CatchesUp | None = None,
     ) -> AsyncIterator[Delivery]:
         """A delivery that runs until the block ends; its failure fails the test."""
         async with self.connected() as gateway:
-            delivery = self.delivery(wrap(gateway), settings=settings, sleep=sleep, events=events)
+            delivery = self.delivery(
+                wrap(gateway), settings=settings, sleep=sleep, events=events, catching_up=catching_up
+            )
             running = asyncio.create_task(delivery.run())
             try:
                 yield delivery

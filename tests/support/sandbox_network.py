@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nadia.errors import UnavailableError
 from nadia.telegram.gateway import MessageKind, State
+from nadia.telegram.limiter import RequestLimiter
 from nadia.telegram.sandbox.address import Address, UnixAddress
 from nadia.telegram.sandbox.control import SandboxControl
 from nadia.telegram.sandbox.customer import CustomerClient
@@ -29,8 +30,10 @@ class SandboxNetwork:
         self.seen: list[ChatEvent] = []
         self._gateways: list[SandboxGateway] = []
 
-    def gateway(self, *, request_timeout: float = 15.0) -> SandboxGateway:
-        gateway = SandboxGateway(account_id=ACCOUNT, address=self.address, request_timeout=request_timeout)
+    def gateway(self, *, request_timeout: float = 15.0, limiter: RequestLimiter | None = None) -> SandboxGateway:
+        gateway = SandboxGateway(
+            account_id=ACCOUNT, address=self.address, limiter=limiter, request_timeout=request_timeout
+        )
         self._gateways.append(gateway)
         return gateway
 
@@ -57,6 +60,10 @@ class SandboxNetwork:
     ) -> int:
         message = await self.customers.write(account=ACCOUNT, user_id=chat_id, text=text, kind=kind, reply_to=reply_to)
         return message.message_id
+
+    async def notice(self, chat_id: int) -> None:
+        """It knows no calls; what comes closest is a number that no message has any more."""
+        await self.delete(chat_id, [await self.write(chat_id, "to be gone")])
 
     async def show_typing(self, chat_id: int) -> None:
         await self.customers.show_typing(account=ACCOUNT, user_id=chat_id)

@@ -30,10 +30,14 @@ def message(
 
 
 class ScriptedTelegram:
-    """Answers like a gateway, a hundred dialogs to a request; ``before`` is called with each request's name."""
+    """Answers like a gateway, a hundred dialogs to a request; ``before`` is called with each request's name.
+
+    Pages of a history are no longer than ``longest_page``: Telegram's are short where a notice was left out of them.
+    """
 
     account_id = "scripted"
     network = "sandbox"
+    longest_page = 100
 
     def __init__(
         self, messages: Iterable[IncomingMessage] = (), *, before: Callable[[str], None] | None = None
@@ -67,13 +71,14 @@ class ScriptedTelegram:
         self, *, chat_id: int, after_id: int | None = None, before_id: int | None = None, limit: int = 100
     ) -> list[IncomingMessage]:
         self._request("history")
+        size = min(limit, self.longest_page)
         chat = sorted(self.chats.get(chat_id, {}).values(), key=lambda each: each.message_id)
         found = [
             each
             for each in chat
             if (after_id is None or each.message_id > after_id) and (before_id is None or each.message_id < before_id)
         ]
-        return found[-limit:] if after_id is None else found[:limit]
+        return found[-size:] if after_id is None else found[:size]
 
     async def dialogs(self) -> AsyncIterator[Dialog]:
         below: int | None = None

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from nadia.accounts.models import Role
 from nadia.app.factory import account_service, open_database
@@ -21,6 +21,7 @@ from nadia.settings import Config
 from nadia.telegram.sandbox.address import parse_address
 from nadia.telegram.sandbox.server import SandboxServer
 from support.breakable_link import BreakableLink
+from support.leaks import handed_out, leaked_in
 from support.ports import free_ports
 from support.servers import start_servers
 
@@ -152,6 +153,8 @@ async def running_system(
         Tells the sandbox's time, and nothing else's.
     """
     servers = await start_servers(base, durable=durable)
+    for url in (servers.dsn(PostgresRole.APP), servers.dsn(PostgresRole.OWNER), servers.redis.url):
+        handed_out(urlsplit(url).password or "")
     postgres_link = BreakableLink(
         listens=base / "pg" / ".s.PGSQL.5432", leads_to=servers.place.socket_folder / ".s.PGSQL.5432"
     )
@@ -204,11 +207,14 @@ async def running_system(
                 admin = await accounts.create_first_admin("admin", actor="test")
                 system.admin_token, _ = await accounts.tokens.create(admin, name="all", role=Role.ADMIN, actor="test")
                 system.token, _ = await accounts.tokens.create(admin, name="test", role=Role.REVIEWER, actor="test")
+                handed_out(system.admin_token)
+                handed_out(system.token)
             async with asyncio.TaskGroup() as group:
                 for role, number in roles:
                     group.create_task(system.start(role, number))
             yield system
             await system.stop()
+            assert leaked_in(path.read_text(errors="replace") for path in base.glob("*.log")) == []
         finally:
             for process in system.processes.values():
                 process.kill()

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 
 from pydantic import SecretStr
-from telethon.tl import functions
+from telethon.tl import functions, types
 
 from nadia.postgres.database import Database
 from nadia.telegram.entities import EntityResolver
 from nadia.telegram.entity_store import EntityStore
 from nadia.telegram.gateway import MessageKind, State
+from nadia.telegram.limiter import RequestLimiter
 from nadia.telegram.ownership import Ownerships
 from nadia.telegram.session_material import ApiCredentials, DataCentre, SessionMaterial
 from nadia.telegram.telethon.gateway import TelethonGateway
@@ -20,6 +21,7 @@ from support.mtproto import media
 from support.mtproto.faults import Fault
 from support.mtproto.server import TelegramTestServer
 from support.mtproto.world import Account
+from support.sleeping import SleepingClock
 
 ACCOUNT: Final = "desk"
 
@@ -49,7 +51,10 @@ class TelethonNetwork:
     def __init__(self, *, telegram: TelegramTestServer, account: Account, database: Database) -> None:
         self.telegram = telegram
         self.account = account
-        self.peers = EntityResolver(account_id=ACCOUNT, store=EntityStore(database=database))
+        self.clock = SleepingClock()
+        """By it peers and requests wait."""
+        self._database = database
+        self.begin_anew()
         self.api = ApiCredentials(telegram.api_id, SecretStr(telegram.api_hash))
         self.material = SessionMaterial(
             dc_id=telegram.dc_id,
@@ -59,7 +64,6 @@ class TelethonNetwork:
             user_id=account.user.user_id,
             is_bot=account.user.bot,
         )
-        self._database = database
         self._gateways: list[TelethonGateway] = []
 
     def gateway(self, *, request_timeout: float = 15.0) -> TelethonGateway:
@@ -70,6 +74,7 @@ class TelethonNetwork:
             api=self.api,
             data_centre=DataCentre(telegram.dc_id, telegram.host, telegram.port, telegram.public_key),
             peers=self.peers,
+            limiter=self.limiter,
             request_timeout=request_timeout,
         )
         self._gateways.append(gateway)
@@ -77,7 +82,13 @@ class TelethonNetwork:
 
     def begin_anew(self) -> None:
         """What a new process knows of the account's peers: what PostgreSQL has."""
-        self.peers = EntityResolver(account_id=ACCOUNT, store=EntityStore(database=self._database))
+        self.peers = EntityResolver(
+            account_id=ACCOUNT,
+            store=EntityStore(database=self._database),
+            monotonic=self.clock,
+            sleep=self.clock.sleep,
+        )
+        self.limiter = RequestLimiter(account_id=ACCOUNT, monotonic=self.clock, sleep=self.clock.sleep)
 
     async def close_gateways(self) -> None:
         for gateway in self._gateways:
@@ -101,6 +112,10 @@ class TelethonNetwork:
         return self.telegram.write(
             self.account, self.telegram.user(chat_id), text, media=MEDIA[kind](), reply_to=reply_to
         )
+
+    async def notice(self, chat_id: int) -> None:
+        call = types.MessageActionPhoneCall(call_id=1)
+        self.telegram.write(self.account, self.telegram.user(chat_id), "", action=call)
 
     async def show_typing(self, chat_id: int) -> None:
         self.telegram.type(self.account, self.telegram.user(chat_id))

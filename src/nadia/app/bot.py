@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -12,6 +13,7 @@ from nadia.app.account_watch import AccountWatch
 from nadia.app.context import ProcessContext
 from nadia.app.recovery import recovery_agent
 from nadia.app.revocation import FinalRevocation, PassingRevocation, Revocation
+from nadia.app.session_opening import open_session
 from nadia.app.supervision import Part, keep_running
 from nadia.app.telegram import session_keys, telethon_gateway
 from nadia.conversations.messages import NotOwnerError
@@ -25,6 +27,7 @@ from nadia.telegram.entities import EntityResolver
 from nadia.telegram.entity_store import EntityStore
 from nadia.telegram.errors import AccountRevokedError
 from nadia.telegram.gateway import Gateway
+from nadia.telegram.limiter import RequestLimiter
 from nadia.telegram.ownership import Ownership
 from nadia.telegram.sandbox.gateway import SandboxGateway
 from nadia.telegram.sessions import StoredSession
@@ -34,6 +37,9 @@ log = structlog.get_logger(__name__)
 _ASK_AGAIN_SECONDS: Final = 1.0
 _FIRST_RECONNECT_SECONDS: Final = 0.2
 _LONGEST_RECONNECT_SECONDS: Final = 10.0
+_SETTLED_SECONDS: Final = 30.0
+"""A connection that lasted so long works; the next one is not waited for any longer than the first."""
+
 _ORDERLY_END_SECONDS: Final = 3.0
 """For what is just being sent to be put on record, and for the account to be given back."""
 
@@ -46,16 +52,21 @@ def bot_parts(context: ProcessContext) -> Mapping[str, Part]:
         watch = AccountWatch(database=context.database, part=lambda session: _act_for(context, session))
         return {"accounts": watch.run, "protocol_status": context.protocol_status.run}
     account_id = context.config.telegram.account
+    limiter = RequestLimiter(account_id=account_id)
 
     def make_gateway() -> Gateway:
         return SandboxGateway(
             account_id=account_id,
             address=context.endpoints.sandbox,
+            limiter=limiter,
             request_timeout=context.config.telegram.request_timeout,
         )
 
     runner = AccountRunner(
-        context=context, make_gateway=make_gateway, revocation=PassingRevocation(database=context.database)
+        context=context,
+        make_gateway=make_gateway,
+        revocation=PassingRevocation(database=context.database),
+        limiter=limiter,
     )
     return {f"account.{account_id}": runner.run, "protocol_status": context.protocol_status.run}
 
@@ -63,13 +74,16 @@ def bot_parts(context: ProcessContext) -> Mapping[str, Part]:
 async def _act_for(context: ProcessContext, session: StoredSession) -> None:
     """Act for an account with one session, until cancelled."""
     account_id = session.telegram_account_id
-    material = session.open(session_keys(context.config).read())  # before the account is kept from a process that can
-    # Outlives connections: what one of them has learned, the next need not ask.
+    # Before the account is kept from a process that can.
+    material = await open_session(context.database, session, session_keys(context.config))
+    # These outlive connections: whom one of them has met, and how fast it may read, the next need not find out.
     peers = EntityResolver(account_id=account_id, store=EntityStore(database=context.database))
+    limiter = RequestLimiter(account_id=account_id)
     runner = AccountRunner(
         context=context,
-        make_gateway=lambda: telethon_gateway(context.config, account_id, material, peers),
+        make_gateway=lambda: telethon_gateway(context.config, account_id, material, peers=peers, limiter=limiter),
         revocation=FinalRevocation(database=context.database, version=session.version),
+        limiter=limiter,
     )
     looking_after_peers = asyncio.create_task(keep_running(f"peers.{account_id}", peers.run))
     try:
@@ -89,19 +103,29 @@ class AccountRunner:
         Returns an unconnected gateway for the account.
     revocation : Revocation
         Decides what follows when Telegram no longer accepts the session.
+    limiter : RequestLimiter
+        How fast the account may read; the same one as the gateways'.
     """
 
-    def __init__(self, *, context: ProcessContext, make_gateway: MakeGateway, revocation: Revocation) -> None:
+    def __init__(
+        self,
+        *,
+        context: ProcessContext,
+        make_gateway: MakeGateway,
+        revocation: Revocation,
+        limiter: RequestLimiter,
+    ) -> None:
         self._context = context
         self._make_gateway = make_gateway
         self._revocation = revocation
+        self._limiter = limiter
 
     async def run(self) -> None:
         """Wait for the ownership, act, give it back; over and over until cancelled."""
         gateway = self._make_gateway()
         metrics.OWNED.labels(gateway.account_id).set(0)
         await self._context.ownerships.register(gateway.account_id, gateway.network)
-        recovery = recovery_agent(self._context, gateway.account_id)
+        recovery = recovery_agent(self._context, gateway.account_id, self._limiter)
         while True:
             ownership = await self._context.ownerships.acquire(gateway.account_id)
             if ownership is None:
@@ -151,9 +175,13 @@ class AccountRunner:
             gateway = self._make_gateway()
             try:
                 await gateway.connect(ownership.state)
-                delay = _FIRST_RECONNECT_SECONDS
                 self._revocation.connected()
-                await self._serve(gateway, ownership, recovery)
+                begun = time.monotonic()
+                try:
+                    await self._serve(gateway, ownership, recovery)
+                finally:
+                    if time.monotonic() - begun > _SETTLED_SECONDS:
+                        delay = _FIRST_RECONNECT_SECONDS
             except* NotOwnerError:
                 raise
             except* AccountRevokedError as revoked:

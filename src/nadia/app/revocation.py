@@ -88,7 +88,7 @@ class FinalRevocation:
 
     @property
     def is_final(self) -> bool:
-        """True once Telegram has refused the session."""
+        """True once it is on record that Telegram has refused the session."""
         return self._is_final
 
     def connected(self) -> None:
@@ -96,7 +96,6 @@ class FinalRevocation:
 
     async def met(self, account_id: str, problem: AccountRevokedError) -> float:
         """Mark the session with Telegram's reason, and write the notice with it; however long PostgreSQL is away."""
-        self._is_final = True
         log.error("account.revoked", account=account_id, reason=problem.reason)
         while True:
             try:
@@ -107,6 +106,7 @@ class FinalRevocation:
                 log.warning("account.revocation_unrecorded", account=account_id, reason=exc.message)
                 await asyncio.sleep(_ASK_AGAIN_SECONDS)
             else:
+                self._is_final = True  # only now: whoever takes the account up again would leave it so
                 return 0.0
 
 

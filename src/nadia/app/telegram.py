@@ -25,6 +25,7 @@ from nadia.telegram.sessions import LOGGED_OUT, StoredSession
 
 if TYPE_CHECKING:
     from nadia.telegram.entities import EntityResolver
+    from nadia.telegram.limiter import RequestLimiter
 
 log = structlog.get_logger(__name__)
 
@@ -209,7 +210,14 @@ def telegram_logins(config: Config, database: Database) -> TelegramLogins:
     return TelegramLogins(database=database, keys=session_keys(config))
 
 
-def telethon_gateway(config: Config, account_id: str, material: SessionMaterial, peers: "EntityResolver") -> Gateway:
+def telethon_gateway(
+    config: Config,
+    account_id: str,
+    material: SessionMaterial,
+    *,
+    peers: "EntityResolver",
+    limiter: "RequestLimiter",
+) -> Gateway:
     """Return an unconnected gateway of an account that is logged in."""
     from nadia.telegram.telethon.gateway import TelethonGateway
 
@@ -219,6 +227,7 @@ def telethon_gateway(config: Config, account_id: str, material: SessionMaterial,
         api=config.telegram.api_credentials(),
         data_centre=config.telegram.data_centre,
         peers=peers,
+        limiter=limiter,
         request_timeout=config.telegram.request_timeout,
     )
 

@@ -13,6 +13,7 @@ from nadia.errors import UnavailableError
 from nadia.pacing.skew import ClockSkew
 from nadia.pacing.sweep import SWEEP_SECONDS, Sweep
 from nadia.pacing.tracker import UserActivityTracker
+from nadia.recovery import retention
 
 log = structlog.get_logger(__name__)
 
@@ -121,6 +122,7 @@ async def _expire(context: ProcessContext) -> None:
     while True:
         try:
             await context.batches.expire(older_than=age)
+            await retention.enforce(context.database)
         except UnavailableError as exc:
             log.info("expiry.waits", reason=exc.message)
         await asyncio.sleep(_EXPIRY_SECONDS)

@@ -3,21 +3,23 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 
 from nadia.cli.groups import command_group
-from nadia.cli.output import JsonOption, print_json, print_table
+from nadia.cli.output import JsonOption, print_json, print_table, warn
 from nadia.cli.process_config import load_config, operator
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from nadia.quarantine.models import HeldMessage, Outcome, Person
+    from nadia.quarantine.models import Decision, Foreseen, HeldMessage, Outcome, Person
     from nadia.quarantine.service import Quarantine
 
 app = command_group("Silence customers, and decide about what they write.")
+
+_MOST_LISTED: Final = 500
 
 T = TypeVar("T")
 Decide = Callable[..., Awaitable["Outcome"]]
@@ -33,7 +35,10 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would do, a
 @app.command("list")
 def list_silences(as_json: JsonOption = False) -> None:
     """Print who is silenced, those first whose messages expire next."""
-    silences = _run(lambda quarantine: quarantine.silences())
+    found = _run(lambda quarantine: quarantine.silences(limit=_MOST_LISTED + 1))
+    silences = found[:_MOST_LISTED]
+    if len(found) > len(silences):
+        warn(f"these are the first {len(silences)}; more are silenced")
     if as_json:
         print_json([asdict(silence) for silence in silences])
         return
@@ -75,6 +80,8 @@ def show(customer: Customer, as_json: JsonOption = False) -> None:
     if messages:
         print()
         print_table(tuple(messages[0]), [[_word(value) for value in message.values()] for message in messages])
+        if silence is not None and silence.held > len(messages):
+            print(f"and {silence.held - len(messages)} more")
     if person.log:
         print()
         print_table(
@@ -169,7 +176,7 @@ def schema(
 
 def _decide(
     customer: str,
-    how: str,
+    how: "Decision",
     reason: str,
     *,
     message_ids: list[int] | None = None,
@@ -185,11 +192,11 @@ def _decide(
         decide: Decide = getattr(quarantine, how)
         return await decide(await quarantine.find(customer), reason=reason, actor=operator(), **some)
 
-    async def foresee(quarantine: "Quarantine") -> "Person":
-        return await quarantine.person(await quarantine.find(customer))
+    async def foresee(quarantine: "Quarantine") -> "Foreseen":
+        return await quarantine.foresee(await quarantine.find(customer), how, message_ids=message_ids)
 
     if dry_run:
-        plan = _plan(how, _run(foresee), message_ids)
+        plan = _plan(how, _run(foresee))
         if as_json:
             print_json({"plan": plan})
         else:
@@ -218,22 +225,18 @@ _UNCHANGED = {
 }
 
 
-def _plan(how: str, person: "Person", message_ids: list[int] | None) -> list[str]:
-    """Say what a decision would do to the person as they are now."""
-    who = f"{_plain(person.name)} (person {person.person_id})"
-    chosen = [message for message in person.messages if message_ids is None or message.message_id in message_ids]
-    items = len({message.batch_id for message in chosen} - {None})
-    held = f"{len(chosen)} held messages, {items} parked items among them"
+def _plan(how: "Decision", foreseen: "Foreseen") -> list[str]:
+    """Say what a decision would do to the customer as they are now."""
+    who = f"{_plain(foreseen.name)} (person {foreseen.person_id})"
+    held = f"{foreseen.messages} held messages, {foreseen.parked_items} parked items among them"
+    if not foreseen.changes:
+        return [f"{who}: {_UNCHANGED[how]}; nothing would change"]
     match how:
-        case "activate" if person.silence is not None:
-            return [f"{who} is silenced already: nothing would change"]
         case "activate":
-            return [f"silence {who}", "park what the desk has of them that has not begun to leave"]
-        case "deactivate" if person.silence is None:
-            return [f"{who} is not silenced: nothing would change"]
+            return [f"silence {who}", "park what the desk has of them that is not leaving at the moment"]
         case "deactivate":
             return [f"lift the silence of {who}", f"send to drafting: {held}"]
-        case "grant_pass" if not chosen:
+        case "grant_pass" if not foreseen.messages:
             return [f"let the next burst of {who} through, once"]
         case "discard":
             return [f"end without a reply, of {who}: {held}"]

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -17,7 +17,7 @@ from nadia.errors import UnavailableError
 
 if TYPE_CHECKING:
     from nadia.recovery.asking import OwnerQuestions
-    from nadia.recovery.models import AccountStatus, Operation
+    from nadia.recovery.models import AccountStatus, Operation, RequestKind
     from nadia.recovery.status import RecoveryStatus
 
 app = command_group("Look for what customers wrote while NADIA was away.")
@@ -72,7 +72,7 @@ def run(
 
         begun: dict[str, int] = {}
         for name in await _names(status, account):
-            answer = await owner.ask(name, RequestKind.RUN, actor=operator())
+            answer = await _ask(owner, name, RequestKind.RUN)
             begun[name] = int(str(answer["operation"]))
         return {name: await _follow(owner, name, number, wait=wait) for name, number in begun.items()}
 
@@ -91,7 +91,7 @@ def _print_plans(account: str | None, as_json: bool) -> None:
         from nadia.recovery.models import RequestKind
 
         return [
-            {"account": name} | dict(await owner.ask(name, RequestKind.PLAN, actor=operator()))
+            {"account": name} | dict(await _ask(owner, name, RequestKind.PLAN))
             for name in await _names(status, account)
         ]
 
@@ -124,6 +124,15 @@ async def _names(status: "RecoveryStatus", account: str | None) -> list[str]:
             "no running bot owns a Telegram account", hint="start one with `nadia up` or `nadia run bot`"
         )
     return names
+
+
+async def _ask(owner: "OwnerQuestions", account: str, kind: "RequestKind") -> Mapping[str, object]:
+    """Ask the owner of an account, and say so if that takes as long as the run it is at."""
+
+    def wait(run: "Operation") -> None:
+        print(f"{account}: waits for the present run to end ({_how(run)})", file=sys.stderr, flush=True)
+
+    return await owner.ask(account, kind, actor=operator(), on_busy=wait)
 
 
 async def _follow(owner: "OwnerQuestions", account: str, number: int, *, wait: bool) -> "Operation":

@@ -32,7 +32,8 @@ owned AS (
 )
 """
 
-# The customer and the chat, made with the first message. A changed name is taken over.
+# The customer and the chat, made with the first message. A changed name is taken over; where none is told, what is on
+# record stays, and somebody new is called by the number.
 _ENSURE_CONVERSATION = """
 WITH owned AS (
     SELECT id FROM telegram_accounts
@@ -43,8 +44,10 @@ WITH owned AS (
     FOR SHARE
 ), person AS (
     INSERT INTO people (network, telegram_user_id, name, username)
-    SELECT %(network)s, %(user_id)s, %(name)s, %(username)s FROM owned
-    ON CONFLICT (network, telegram_user_id) DO UPDATE SET name = excluded.name, username = excluded.username
+    SELECT %(network)s, %(user_id)s, coalesce(nullif(%(name)s, ''), %(user_id)s::text), %(username)s FROM owned
+    ON CONFLICT (network, telegram_user_id) DO UPDATE SET
+        name = CASE WHEN %(name)s = '' THEN people.name ELSE excluded.name END,
+        username = CASE WHEN %(name)s = '' THEN people.username ELSE excluded.username END
     RETURNING id
 )
 INSERT INTO conversations (telegram_account_id, chat_id, person_id, partition)
@@ -96,11 +99,17 @@ WITH {_OWNED}, conversation AS (
     SELECT c.id FROM conversations c, owned
     WHERE c.telegram_account_id = owned.id AND c.chat_id = %(chat_id)s FOR UPDATE OF c
 ), edited AS (
-    UPDATE messages m SET text = %(text)s, edited_at = %(edited_at)s FROM conversation
+    UPDATE messages m SET
+        text = %(text)s, edited_at = %(edited_at)s, kind = coalesce(%(kind)s, m.kind),
+        media = CASE WHEN %(kind)s::text IS NULL THEN m.media ELSE %(media)s::jsonb END
+    FROM conversation
     WHERE m.conversation_id = conversation.id AND m.telegram_account_id = %(account_id)s
       AND m.chat_id = %(chat_id)s AND m.telegram_message_id = %(telegram_message_id)s
       AND (m.edited_at IS NULL OR m.edited_at <= %(edited_at)s)
-      AND (m.text <> %(text)s OR m.edited_at IS DISTINCT FROM %(edited_at)s)
+      AND (
+        m.text <> %(text)s OR m.edited_at IS DISTINCT FROM %(edited_at)s
+        OR %(kind)s::text IS NOT NULL AND (m.kind, m.media) IS DISTINCT FROM (%(kind)s, %(media)s::jsonb)
+      )
     RETURNING m.conversation_id
 ), risen AS (
     UPDATE conversations SET revision = revision + 1 WHERE id IN (SELECT conversation_id FROM edited)
@@ -250,8 +259,10 @@ class Messages:
             The Telegram account that the chat belongs to.
         chat_id, user_id : int
             Telegram's.
-        name, username : str, optional
-            As the customer is called now; what PostgreSQL can store.
+        name : str
+            As the customer is called now, in what PostgreSQL can store; empty where nobody told that, nor a username.
+        username : str, optional
+            The customer's, if there is one; what PostgreSQL can store.
         fencing_token : int, optional
             Of the account's owner; absent where nobody acts on the network.
 
@@ -351,9 +362,14 @@ class Messages:
         telegram_message_id: int,
         text: str,
         edited_at: datetime,
+        kind: str | None = None,
+        media: Media | None = None,
         fencing_token: int,
     ) -> list[Conversation]:
-        """Take over an edit; returns the conversation concerned, if it changed anything there."""
+        """Take over an edit; returns the conversation concerned, if it changed anything there.
+
+        Without a kind, the message keeps its kind and its media.
+        """
         return await self._revise(
             _EDIT,
             {
@@ -363,6 +379,8 @@ class Messages:
                 "telegram_message_id": telegram_message_id,
                 "text": text,
                 "edited_at": edited_at,
+                "kind": kind,
+                "media": _stored_media(media),
             },
         )
 
@@ -425,7 +443,7 @@ async def _record(
         "author": message.author,
         "kind": message.kind,
         "text": message.text,
-        "media": None if message.media is None else json.dumps(media_as_fields(message.media)),
+        "media": _stored_media(message.media),
         "reply_to": message.reply_to,
         "sent_at": message.sent_at,
         "edited_at": message.edited_at,
@@ -437,6 +455,10 @@ async def _record(
         await _require_place(conn, values)
         return None
     return Recorded(id=row["id"], revision=row["revision"], replies=row["replies"])
+
+
+def _stored_media(media: Media | None) -> str | None:
+    return None if media is None else json.dumps(media_as_fields(media))
 
 
 async def _require_place(conn: Connection, values: Mapping[str, object]) -> None:

@@ -72,9 +72,9 @@ async def _sent_alike(gateway: Gateway, turn: Turn) -> list[IncomingMessage] | N
     alike: list[IncomingMessage] = []
     for _ in range(_MOST_PAGES):
         page = await gateway.history(chat_id=turn.conversation.chat_id, after_id=after, limit=_PAGE)
-        alike += [message for message in page if message.outgoing and as_telegram_keeps(message.text) == wanted]
-        if len(page) < _PAGE:
+        if not page:  # a page that is only short is not the end of the chat
             return alike
+        alike += [message for message in page if message.outgoing and as_telegram_keeps(message.text) == wanted]
         after = page[-1].message_id
     return None
 

@@ -24,7 +24,7 @@ from nadia.delivery.catching_up import CatchesUp
 from nadia.delivery.metrics import Failure
 from nadia.delivery.models import Bubble, BubbleState, Turn
 from nadia.delivery.outbox import put_on_record
-from nadia.errors import UnavailableError
+from nadia.errors import NadiaError, UnavailableError
 from nadia.notices import Notice, Severity
 from nadia.notices import record as record_notice
 from nadia.postgres.database import Connection, Database
@@ -36,8 +36,13 @@ from nadia.telegram.ownership import Ownership, owns
 log = structlog.get_logger(__name__)
 
 STALE: Final = "the customer wrote again"
+BEHIND: Final = "waits until what was missed in this chat is read"
 _FIRST_RETRY_SECONDS: Final = 0.1
 _LONGEST_RETRY_SECONDS: Final = 5.0
+
+
+class ChatBehindError(NadiaError):
+    """The reply is due, and its chat may hold messages that are not on record yet."""
 
 
 class Ledger:
@@ -83,18 +88,25 @@ class Ledger:
         if not self._ownership.lives:
             raise NotOwnerError("this process no longer owns the Telegram account")
 
-    async def waiting(self, *, working_on: list[int], limit: int) -> store.Waiting:
-        """Return replies that are to leave; while sending is paused, only those that are to go back to the desk."""
+    async def waiting(self, *, working_on: list[int], held: list[int], limit: int) -> store.Waiting:
+        """Return replies that are to leave; of ``held`` ones only those that are to go back to the desk.
+
+        While sending is paused, all are held.
+        """
         account_id = self._ownership.account_id
         async with self._database.connection() as conn:
             paused = await is_paused(conn, Activity.SENDING, account_id)
-            return await store.waiting(conn, account_id, working_on=working_on, stale_only=paused, limit=limit)
+            return await store.waiting(
+                conn, account_id, working_on=working_on, held=held, stale_only=paused, limit=limit
+            )
 
     async def turn(self, batch_id: int) -> Turn | None:
         """Return whose turn it is, and take an approved reply to ``sending``; None if it may not go on now.
 
         Raises
         ------
+        ChatBehindError
+            If its chat has to be read first; the desk shows that.
         NotOwnerError
             If another process owns the account.
         UnavailableError
@@ -103,6 +115,8 @@ class Ledger:
         async with self._database.transaction() as conn:
             found = await self._check(conn, batch_id)
         await self._tell(found, batch_id)
+        if isinstance(found, _Behind):  # raised here, where the reason is committed
+            raise ChatBehindError(f"the reply {BEHIND}")
         return found if isinstance(found, Turn) else None
 
     async def begin(self, turn: Turn) -> Turn | None:
@@ -299,7 +313,7 @@ class Ledger:
         async with self._database.connection() as conn:
             return await store.to_read(conn, batch_id), await store.unsent_texts(conn, batch_id)
 
-    async def _check(self, conn: Connection, batch_id: int) -> "Turn | _Returned | None":
+    async def _check(self, conn: Connection, batch_id: int) -> "Turn | _Returned | _Behind | None":
         """Look under the conversation's lock whether the reply may go on."""
         locked = await lock_batch(conn, batch_id)
         if locked.batch.state not in (BatchState.APPROVED, BatchState.SENDING):
@@ -317,7 +331,11 @@ class Ledger:
         if not stale and await is_paused(conn, Activity.SENDING, locked.conversation.telegram_account_id):
             return None
         if not stale and self._catching_up and await self._catching_up.is_behind(conn, locked.conversation):
-            return None  # what the customer wrote meanwhile may make it stale
+            await store.say_why(conn, bubble.id, BEHIND)
+            # What the customer wrote meanwhile may make it stale.
+            return _Behind(locked.conversation.id, is_known=bubble.last_error == BEHIND)
+        if bubble.last_error == BEHIND:
+            await store.say_why(conn, bubble.id, None)
         if bubble.attempts == 0 and bubble.due_in > 0:  # approved anew: it can still be taken back
             return None
         if locked.batch.state is BatchState.APPROVED:
@@ -330,10 +348,14 @@ class Ledger:
         if not await owns(conn, account_id=self._ownership.account_id, fencing_token=token):
             raise NotOwnerError("another process owns the Telegram account")
 
-    async def _tell(self, found: "Turn | _Returned | None", batch_id: int) -> None:
+    async def _tell(self, found: "Turn | _Returned | _Behind | None", batch_id: int) -> None:
         if isinstance(found, _Returned):
             metrics.FAILURES.labels(found.why).inc()
             await self._publish("reply.stale", batch_id, found.conversation_id)
+        elif isinstance(found, _Behind):
+            if not found.is_known:
+                log.info("reply.waits_for_what_was_missed", batch_id=batch_id)
+                await self._publish("reply.waits", batch_id, found.conversation_id)
         elif found is not None and found.bubble.attempts == 0 and found.bubble.position == 0:
             await self._publish("reply.sending", batch_id, found.conversation.id)
 
@@ -347,6 +369,14 @@ class _Returned:
 
     conversation_id: int
     why: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class _Behind:
+    """The reply waits until its chat is read; whether pages were told."""
+
+    conversation_id: int
+    is_known: bool
 
 
 async def _to_desk(conn: Connection, locked: LockedBatch) -> _Returned:

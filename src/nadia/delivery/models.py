@@ -47,6 +47,8 @@ class Bubble:
         The chat's newest message on record, by Telegram's id, when that attempt began: the bubble's own id is greater.
     due_in : float
         Seconds until it may leave, by the database's clock.
+    last_error : str or None
+        Why it is not out yet, for people.
     """
 
     id: int
@@ -64,6 +66,7 @@ class Bubble:
     sending_seconds: float
     after_message_id: int | None
     due_in: float
+    last_error: str | None
 
 
 @dataclass(frozen=True, slots=True)

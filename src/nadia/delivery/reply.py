@@ -143,6 +143,7 @@ class ReplySender:
         if turn is None:
             return True  # something has changed: look again
         bubble = turn.bubble
+        is_repeated = bubble.id in self._attempts
         self._attempts[bubble.id] = self._monotonic()
         self._ledger.require_ownership()
         try:
@@ -158,7 +159,7 @@ class ReplySender:
             await self._ledger.not_sent(before, failure=Failure.REVOKED, delay_seconds=0, error=exc.message)
             raise
         except GatewayError as exc:
-            await self._failed(before, turn, exc)
+            await self._failed(before, turn, exc, is_repeated=is_repeated)
             return False
         self._hold.clear()
         await self._ledger.sent(
@@ -185,7 +186,7 @@ class ReplySender:
         await self._park(turn, Failure.REFUSED, f"it may have been sent already: {doubt}; then {exc.message}")
         return False
 
-    async def _failed(self, before: Turn, turn: Turn, exc: GatewayError) -> None:
+    async def _failed(self, before: Turn, turn: Turn, exc: GatewayError, *, is_repeated: bool) -> None:
         """Put off an attempt that failed for now; ``before`` is the bubble as it was without this attempt."""
         delay = self._backoff(turn.bubble.attempts)
         if isinstance(exc, FloodWaitError):
@@ -199,6 +200,8 @@ class ReplySender:
         elif isinstance(exc, GatewayDisconnectedError):
             self._hold.after_lost_link()
             await self._ledger.not_sent(before, failure=Failure.DISCONNECTED, delay_seconds=0, error=exc.message)
+        elif is_repeated and turn.bubble.sending_seconds > self._settings.sending_timeout:
+            await self._park(turn, Failure.AMBIGUOUS, f"it may have been sent already: {exc.message}")
         else:  # the answer was lost, or means nothing we know: it may have gone out
             FAILURES.labels(Failure.UNCERTAIN).inc()
             await self._ledger.postpone(turn.bubble, delay_seconds=delay, error=exc.message)

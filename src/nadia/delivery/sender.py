@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -14,7 +15,7 @@ from nadia.delivery import metrics
 from nadia.delivery.catching_up import CatchesUp
 from nadia.delivery.config import DeliverySettings
 from nadia.delivery.hold import Hold
-from nadia.delivery.ledger import Ledger
+from nadia.delivery.ledger import ChatBehindError, Ledger
 from nadia.delivery.metrics import Failure
 from nadia.delivery.reply import ReplySender
 from nadia.delivery.typing import TypingSimulator
@@ -29,6 +30,10 @@ log = structlog.get_logger(__name__)
 
 _POLL_SECONDS: Final = 1.0
 _RETRY_SECONDS: Final = 1.0
+_FIRST_HOLD_SECONDS: Final = 1.0
+_LONGEST_HOLD_SECONDS: Final = 16.0
+"""Reading what was missed can take minutes; a thousand replies that wait for it are to cost little meanwhile."""
+
 _MOST_FAILURES: Final = 5
 """After so many failures that nobody foresaw, a reply is left to a person."""
 
@@ -93,6 +98,7 @@ class Delivery:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._failures: dict[int, int] = {}
         self._resting: dict[int, float] = {}
+        self._held: dict[int, _Held] = {}
         self._hint = asyncio.Event()
         self._stopping = False
         self._shown_waiting = 0
@@ -135,7 +141,7 @@ class Delivery:
             return _POLL_SECONDS
         excluded = [*self._tasks, *self._still_resting()]
         try:
-            waiting = await self._ledger.waiting(working_on=excluded, limit=free)
+            waiting = await self._ledger.waiting(working_on=excluded, held=self._still_held(), limit=free)
         except NadiaError as exc:
             log.warning("delivery.cannot_look", account=self._account_id, reason=exc.message)
             return _POLL_SECONDS
@@ -164,6 +170,9 @@ class Delivery:
             await self._replies.deliver(batch_id)
         except (NotOwnerError, AccountRevokedError):
             raise
+        except ChatBehindError:
+            self._keep_waiting(batch_id)
+            return
         except UnavailableError as exc:
             log.warning("delivery.postponed", batch_id=batch_id, reason=exc.message)
             self._rest(batch_id, _RETRY_SECONDS)
@@ -172,6 +181,7 @@ class Delivery:
             await self._failed(batch_id)
         else:
             self._failures.pop(batch_id, None)
+        self._held.pop(batch_id, None)
 
     async def _failed(self, batch_id: int) -> None:
         """Count a failure that nobody foresaw; after several the reply is parked, so that it is not tried for ever."""
@@ -198,6 +208,16 @@ class Delivery:
         self._resting = {batch_id: until for batch_id, until in self._resting.items() if until > now}
         return list(self._resting)
 
+    def _keep_waiting(self, batch_id: int) -> None:
+        """Ask about a reply again later, and later each time: those whose chats are read must get their turn."""
+        before = self._held.get(batch_id)
+        seconds = _FIRST_HOLD_SECONDS if before is None else min(2 * before.seconds, _LONGEST_HOLD_SECONDS)
+        self._held[batch_id] = _Held(seconds=seconds, until=self._monotonic() + seconds)
+
+    def _still_held(self) -> list[int]:
+        now = self._monotonic()
+        return [batch_id for batch_id, held in self._held.items() if held.until > now]
+
     def _show_waiting(self, total: int) -> None:
         metrics.WAITING.inc(total - self._shown_waiting)
         self._shown_waiting = total
@@ -206,3 +226,11 @@ class Delivery:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._hint.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """For how long, and until when by this process's clock, a reply is not asked about."""
+
+    seconds: float
+    until: float

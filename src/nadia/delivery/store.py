@@ -11,7 +11,7 @@ _BUBBLE_COLUMNS = """
 id, decision_id, batch_id, conversation_id, position, text, random_id, conversation_revision, discloses, state,
 attempts, sending_since,
 coalesce(extract(epoch FROM clock_timestamp() - sending_since), 0)::float8 AS sending_seconds,
-after_message_id, extract(epoch FROM send_after - clock_timestamp())::float8 AS due_in
+after_message_id, extract(epoch FROM send_after - clock_timestamp())::float8 AS due_in, last_error
 """
 
 # All bubbles of a reply become due at the same moment: when it can no longer be taken back.
@@ -46,7 +46,8 @@ _PARKED = f"SELECT {_BUBBLE_COLUMNS} FROM outbox WHERE batch_id = %(batch_id)s A
 _IS_LEAVING = "SELECT EXISTS (SELECT 1 FROM outbox WHERE batch_id = %(batch_id)s AND state = 'sending') AS leaving"
 
 # Replies with something to send, by when the first unsent bubble is due; those already being worked on left out. One
-# that the conversation has overtaken goes back to the desk: that waits for nothing, not for a pause's end either.
+# that the conversation has overtaken goes back to the desk: that waits for nothing, neither for a pause's end nor for
+# the moment at which one that is held is asked about again.
 _WAITING = """
 WITH first AS (
     SELECT DISTINCT ON (o.batch_id) o.batch_id, o.state, o.send_after, o.conversation_revision <> c.revision AS stale
@@ -61,7 +62,8 @@ WITH first AS (
 )
 SELECT next.batch_id, extract(epoch FROM next.due_at - clock_timestamp())::float8 AS due_in, counted.waiting
 FROM (SELECT count(*) AS waiting FROM waiting) counted LEFT JOIN LATERAL (
-    SELECT batch_id, due_at FROM waiting WHERE stale OR NOT %(stale_only)s ORDER BY due_at, batch_id LIMIT %(limit)s
+    SELECT batch_id, due_at FROM waiting WHERE stale OR NOT (%(stale_only)s OR batch_id = ANY(%(held)s))
+    ORDER BY due_at, batch_id LIMIT %(limit)s
 ) next ON true
 ORDER BY next.due_at, next.batch_id
 """
@@ -104,6 +106,11 @@ _TAKE_BACK = """
 UPDATE outbox SET state = 'queued', sending_since = NULL, after_message_id = NULL, last_error = %(error)s,
     send_after = clock_timestamp() + %(delay)s
 WHERE id = %(id)s AND state = 'sending'
+"""
+
+# Says why it waits, or that it waits no more; written once, however often it is asked.
+_SAY_WHY = """
+UPDATE outbox SET last_error = %(reason)s WHERE id = %(id)s AND last_error IS DISTINCT FROM %(reason)s
 """
 
 _POSTPONE = """
@@ -234,10 +241,25 @@ async def is_leaving(conn: Connection, batch_id: int) -> bool:
 
 
 async def waiting(
-    conn: Connection, account_id: str, *, working_on: Sequence[int], stale_only: bool, limit: int
+    conn: Connection,
+    account_id: str,
+    *,
+    working_on: Sequence[int],
+    held: Sequence[int],
+    stale_only: bool,
+    limit: int,
 ) -> Waiting:
-    """Return replies that are to leave, the one due first first; all count, also where only stale ones are wanted."""
-    values = {"account_id": account_id, "except": list(working_on), "stale_only": stale_only, "limit": limit}
+    """Return replies that are to leave, the one due first first; all count, also where only stale ones are wanted.
+
+    Of those ``held``, only stale ones are wanted.
+    """
+    values = {
+        "account_id": account_id,
+        "except": list(working_on),
+        "held": list(held),
+        "stale_only": stale_only,
+        "limit": limit,
+    }
     rows = await (await conn.execute(_WAITING, values)).fetchall()
     return Waiting(
         due_in={row["batch_id"]: row["due_in"] for row in rows if row["batch_id"] is not None},
@@ -278,6 +300,11 @@ async def outcome(conn: Connection, bubble_id: int) -> Outcome:
 async def take_back(conn: Connection, bubble_id: int, *, delay_seconds: float, error: str) -> None:
     """Queue a bubble again whose attempt surely did not go out."""
     await conn.execute(_TAKE_BACK, {"id": bubble_id, "delay": timedelta(seconds=delay_seconds), "error": error})
+
+
+async def say_why(conn: Connection, bubble_id: int, reason: str | None) -> None:
+    """Put on record for people why a bubble waits; None when it waits no more."""
+    await conn.execute(_SAY_WHY, {"id": bubble_id, "reason": reason})
 
 
 async def postpone(conn: Connection, bubble_id: int, *, delay_seconds: float, error: str) -> None:

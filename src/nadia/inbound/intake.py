@@ -130,6 +130,8 @@ class Intake:
                     telegram_message_id=event.message_id,
                     text=storable(event.text),
                     edited_at=event.edited_at,
+                    kind=None if event.kind is None else event.kind.value,
+                    media=_storable_media(event.media),
                     fencing_token=ownership.fencing_token,
                 )
                 return await self._revised("edit", changed)
@@ -185,7 +187,7 @@ class Intake:
             author="phone" if message.outgoing else "customer",
             kind=message.kind.value,
             text=storable(message.text),
-            media=None if message.media is None else _storable_media(message.media),
+            media=_storable_media(message.media),
             reply_to=message.reply_to,
             sent_at=message.sent_at,
             edited_at=message.edited_at,
@@ -331,8 +333,10 @@ def storable(text: str) -> str:
     return text.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _storable_media(media: Media) -> Media:
+def _storable_media(media: Media | None) -> Media | None:
     """Return what a sender says about a file, as PostgreSQL can keep it and people can read it."""
+    if media is None:
+        return None
 
     def short(text: str | None) -> str | None:
         return None if text is None else storable(text)[:_LONGEST_NAME]

@@ -64,7 +64,8 @@ class AccountListener:
         recording = Recording(intake=self._intake, ownership=self._ownership, network=self._gateway.network)
         try:
             async for update in self._gateway.updates():
-                await recording.record(update.event)
+                if update.event is not None:
+                    await recording.record(update.event)
                 if update.state is not None:
                     self._pending = update.state
                 if self._monotonic() - stored_at >= _CHECKPOINT_SECONDS:

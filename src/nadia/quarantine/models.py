@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 from nadia.telegram.gateway import Media
+
+Decision = Literal["activate", "deactivate", "grant_pass", "release", "discard"]
+"""What a person decides, as the service and the commands name it."""
 
 
 class Step(StrEnum):
@@ -106,6 +110,29 @@ class Person:
     silence: Silence | None
     messages: tuple[HeldMessage, ...]
     log: tuple[LogEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What a decision would do to a customer as they are now.
+
+    Parameters
+    ----------
+    person_id : int
+        Ours.
+    name : str
+        The customer.
+    changes : bool
+        False where things are so already.
+    messages, parked_items : int
+        How many held messages it would concern, and how many parked items these are of.
+    """
+
+    person_id: int
+    name: str
+    changes: bool
+    messages: int
+    parked_items: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ import structlog
 
 from nadia.conversations import audit
 from nadia.conversations.batches import Batches, RecallsReplies, Sealed, end_unanswered
-from nadia.conversations.models import BatchState, Conversation
-from nadia.conversations.transitions import TransitionError, lock_batch, move
+from nadia.conversations.models import OPEN_STATES, BatchState, Conversation
+from nadia.conversations.transitions import lock_batch, move
 from nadia.errors import InvalidInputError, NadiaError, NotFoundError
 from nadia.notices import Notice
 from nadia.notices import record as record_notice
@@ -18,7 +18,7 @@ from nadia.quarantine import metrics, store
 from nadia.quarantine.config import QuarantineSettings
 from nadia.quarantine.errors import SILENCED, NothingHeldError, NotSilencedError
 from nadia.quarantine.gate import SilenceGate, is_withheld, note, withhold
-from nadia.quarantine.models import Outcome, Person, Silence, Step
+from nadia.quarantine.models import Decision, Foreseen, Outcome, Person, Silence, Step
 from nadia.quarantine.reasons import checked_reason
 from nadia.redis.events import LiveEvents
 
@@ -28,7 +28,6 @@ SILENCE_CHANGED: Final = "silence.changed"
 """The live event by which processes forget who they remember to be silenced."""
 
 _ENDS: Final = {Step.DISCARDED: BatchState.REJECTED, Step.EXPIRED: BatchState.EXPIRED}
-_NOT_ON_ITS_WAY: Final = (BatchState.SEALED, BatchState.DRAFTED, BatchState.IN_REVIEW, BatchState.APPROVED)
 
 
 class Quarantine:
@@ -44,7 +43,7 @@ class Quarantine:
     batches : Batches
         Seals what was released.
     replies : RecallsReplies
-        Takes an approved reply back when its customer is silenced.
+        Takes back what has not left of an approved reply when its customer is silenced.
     wants_draft : callable
         Says that a batch waits for a draft; may fail, a sweep finds the batch as well.
     events : LiveEvents
@@ -119,10 +118,45 @@ class Quarantine:
             raise InvalidInputError(f"{handle} is the username of several people", field="person", hint=f"say {ids}")
         return found[0]
 
+    async def foresee(
+        self, person_id: int, decision: Decision, *, message_ids: Sequence[int] | None = None
+    ) -> Foreseen:
+        """Return what a decision would do now, and do nothing; it is refused where the decision would be.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such person.
+        NotSilencedError
+            If a pass is for somebody who is not silenced.
+        NothingHeldError
+            If what is to be released or discarded is not held.
+        """
+        async with self._database.connection() as conn:
+            name, _ = await store.person(conn, person_id)
+            silence = await store.silence_of(conn, person_id)
+            if decision == "grant_pass" and silence is None:
+                raise NotSilencedError(person_id)
+            if decision in ("release", "discard"):
+                chosen = await _choose(conn, person_id, message_ids)
+            else:
+                chosen = [] if decision == "activate" else await store.choose(conn, person_id)
+        match decision:
+            case "activate":
+                changes = silence is None
+            case "deactivate":
+                changes = silence is not None
+            case "grant_pass":
+                changes = bool(chosen) or (silence is not None and silence.pass_granted_at is None)
+            case _:
+                changes = True
+        return Foreseen(person_id, name, changes, messages=len(chosen), parked_items=len(_items(chosen)))
+
     async def activate(self, person_id: int, *, reason: str, actor: str) -> Outcome:
         """Silence a customer: from the commit on nothing new is drafted, approved or sent.
 
-        What has not begun to leave is parked. A bubble that is just leaving leaves, the rest of its reply stays.
+        What is not leaving at the moment is parked, the rest of a reply too. A bubble that is leaving leaves; then
+        delivery parks the rest.
 
         Raises
         ------
@@ -140,8 +174,9 @@ class Quarantine:
             await note(conn, person_id, Step.ACTIVATED, actor=actor, reason=reason)
             for conversation in conversations:
                 batch_id = await store.open_item(conn, conversation.id)
-                if batch_id is not None:
-                    held += await self._park(conn, batch_id, actor=actor)
+                parked = None if batch_id is None else await self._park(conn, batch_id, actor=actor)
+                if parked is not None:
+                    held += parked
                     items += 1
                 held += await self._gate.hold(conn, conversation.id)
             await _record(conn, person_id, Step.ACTIVATED, actor, after={"reason": reason, "held": held})
@@ -151,7 +186,8 @@ class Quarantine:
     async def deactivate(self, person_id: int, *, reason: str, actor: str) -> Outcome:
         """Lift a silence: what is held is sealed and drafted, parked items go on where they were.
 
-        A reply that was approved before the silence is back at the desk, to be approved anew.
+        A reply that was approved before the silence is back at the desk, to be approved anew. Where the conversation
+        has a newer item, the messages of the parked one join that, and the parked one ends.
 
         Raises
         ------
@@ -172,7 +208,7 @@ class Quarantine:
             after = {"reason": reason, "released": len(chosen)}
             await _record(conn, person_id, Step.DEACTIVATED, actor, before=was, after=after)
         await self._go_on(person_id, conversations, going_on)
-        return Outcome(changed=True, messages=len(chosen), items=len(going_on))
+        return Outcome(changed=True, messages=len(chosen), items=len(_items(chosen)))
 
     async def grant_pass(self, person_id: int, *, reason: str, actor: str) -> Outcome:
         """Let through once what is held, or the next burst if nothing is; the silence goes on.
@@ -204,7 +240,7 @@ class Quarantine:
             await self._go_on(person_id, conversations, going_on)
         else:  # the burst that may pass is not over
             await self._tell(person_id)
-        return Outcome(changed=True, messages=len(chosen), items=len(going_on))
+        return Outcome(changed=True, messages=len(chosen), items=len(_items(chosen)))
 
     async def release(
         self, person_id: int, *, message_ids: Sequence[int] | None = None, reason: str, actor: str
@@ -228,7 +264,7 @@ class Quarantine:
             after = {"reason": reason, "messages": [one.message_id for one in chosen]}
             await _record(conn, person_id, Step.RELEASED, actor, after=after)
         await self._go_on(person_id, conversations, going_on)
-        return Outcome(changed=True, messages=len(chosen), items=len(going_on))
+        return Outcome(changed=True, messages=len(chosen), items=len(_items(chosen)))
 
     async def discard(
         self, person_id: int, *, message_ids: Sequence[int] | None = None, reason: str, actor: str
@@ -264,8 +300,9 @@ class Quarantine:
     async def enforce(self, *, limit: int = 100) -> int:
         """Park open items that a silence should have parked; returns how many.
 
-        A conversation that began in the very moment of the activation may have escaped it. Nothing of it can be
-        approved or sent; this takes it out of the reviewers' way.
+        A conversation that began in the very moment of the activation may have escaped it, and so has the rest of a
+        reply of which a bubble was leaving. Nothing of them can be approved or sent; this takes them out of the
+        reviewers' way, also where sending is paused.
         """
         parked = 0
         async with self._database.connection() as conn:
@@ -273,9 +310,8 @@ class Quarantine:
         for batch_id in strays:
             async with self._database.transaction() as conn:
                 locked = await lock_batch(conn, batch_id)
-                if locked.batch.state in _NOT_ON_ITS_WAY and await is_withheld(conn, batch_id):
-                    await self._park(conn, batch_id, actor=audit.SYSTEM)
-                    parked += 1
+                if locked.batch.state in OPEN_STATES and await is_withheld(conn, batch_id):
+                    parked += await self._park(conn, batch_id, actor=audit.SYSTEM) is not None
         return parked
 
     async def measure(self) -> None:
@@ -286,9 +322,12 @@ class Quarantine:
         metrics.HELD.set(found.held)
         metrics.OLDEST_SECONDS.set(found.oldest_seconds)
 
-    async def _park(self, conn: Connection, batch_id: int, *, actor: str) -> int:
+    async def _park(self, conn: Connection, batch_id: int, *, actor: str) -> int | None:
+        """Park an open item; returns how many messages that holds, None while a bubble of it is leaving."""
         locked = await lock_batch(conn, batch_id)
-        if locked.batch.state is BatchState.APPROVED:
+        if locked.batch.state in (BatchState.APPROVED, BatchState.SENDING):
+            if await self._replies.is_leaving(conn, batch_id):
+                return None
             # It would leave by itself when the silence is lifted, however much later.
             await self._replies.recall(conn, batch_id)
             locked = await move(conn, locked, BatchState.IN_REVIEW, actor=actor, reason=SILENCED)
@@ -386,14 +425,20 @@ def _items(chosen: Sequence[store.Chosen]) -> list[int]:
 
 
 async def _take_up(conn: Connection, batch_id: int, *, actor: str, reason: str) -> bool:
-    """Take a parked item back to where it was; False where a newer one of the conversation has to end first."""
+    """Take a parked item back to where it was.
+
+    Where the conversation has a newer item, this one ends and its messages are loose: sealing gives them to the newer
+    one, as if the customer had written again. Returns False then.
+    """
     locked = await lock_batch(conn, batch_id)
+    newer = await store.open_item(conn, locked.conversation.id)
+    if newer is not None:
+        await store.loosen_members(conn, batch_id)
+        await move(conn, locked, BatchState.REJECTED, actor=actor, reason=f"its messages went on with item {newer}")
+        return False
     former = locked.batch.parked_from
     assert former is not None, "held messages with a batch are those of a parked one"
-    try:
-        await move(conn, locked, former, actor=actor, reason=reason, redraft=former is BatchState.SEALED)
-    except TransitionError:
-        return False
+    await move(conn, locked, former, actor=actor, reason=reason, redraft=former is BatchState.SEALED)
     return True
 
 

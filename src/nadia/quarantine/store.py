@@ -39,16 +39,18 @@ WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.batch_id = b.id AND EXISTS ({
 
 _IS_WITHHELD = f"SELECT EXISTS (SELECT 1 {_WITHHELD} AND b.id = %(batch_id)s) AS withheld"
 
-# What should be parked and is not: its conversation began while the silence was being written.
+# What should be parked and is not: its conversation began while the silence was being written, or a bubble was leaving
+# then and nobody sends now.
 _STRAYS = f"""
-SELECT b.id {_WITHHELD} AND b.state IN ('sealed', 'drafted', 'in_review', 'approved') ORDER BY b.id LIMIT %(limit)s
+SELECT b.id {_WITHHELD} AND b.state IN ('sealed', 'drafted', 'in_review', 'approved', 'sending')
+ORDER BY b.id LIMIT %(limit)s
 """
 
 _LOCK_CONVERSATION = "SELECT id FROM conversations WHERE id = %(conversation_id)s FOR UPDATE"
 
 _OPEN_ITEM = """
 SELECT id FROM batches
-WHERE conversation_id = %(conversation_id)s AND state IN ('sealed', 'drafted', 'in_review', 'approved')
+WHERE conversation_id = %(conversation_id)s AND state IN ('sealed', 'drafted', 'in_review', 'approved', 'sending')
 """
 
 _LOOSE = f"""
@@ -141,6 +143,9 @@ WHERE message_id = ANY(%(message_ids)s) AND state = 'held'
 """
 
 _LOOSEN = "UPDATE messages SET held_at = NULL WHERE id = ANY(%(message_ids)s) AND batch_id IS NULL"
+
+# The customer's messages of a parked item, when they go on in a newer one.
+_LOOSEN_MEMBERS = "UPDATE messages SET batch_id = NULL WHERE batch_id = %(batch_id)s AND direction = 'in'"
 
 # The members of a parked item, when the desk ends it.
 _SETTLE_ITEM = """
@@ -238,7 +243,7 @@ async def strays(conn: Connection, limit: int) -> list[int]:
 
 
 async def open_item(conn: Connection, conversation_id: int) -> int | None:
-    """Return the conversation's item of which nothing has begun to leave."""
+    """Return the conversation's item that is neither ended nor parked."""
     row = await (await conn.execute(_OPEN_ITEM, {"conversation_id": conversation_id})).fetchone()
     return None if row is None else int(row["id"])
 
@@ -345,6 +350,11 @@ async def settle(conn: Connection, message_ids: Sequence[int], *, to: Step, acto
     await conn.execute(_SETTLE, {"message_ids": list(message_ids), "state": to.value, "actor": actor})
     if to is Step.RELEASED:
         await conn.execute(_LOOSEN, {"message_ids": list(message_ids)})
+
+
+async def loosen_members(conn: Connection, batch_id: int) -> None:
+    """Take the customer's messages out of an item, so that they are sealed anew."""
+    await conn.execute(_LOOSEN_MEMBERS, {"batch_id": batch_id})
 
 
 async def settle_item(conn: Connection, batch_id: int, *, to: Step, actor: str) -> list[int]:

@@ -1,6 +1,7 @@
 """The recovery agent of one account: finds what was missed, as often as it takes until nothing is."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -24,7 +25,12 @@ from nadia.recovery.reading import ChatReader
 from nadia.recovery.requests import RecoveryRequests
 from nadia.recovery.store import RecoveryStore
 from nadia.resilience import BreakerState, CircuitBreaker
-from nadia.telegram.errors import AccountRevokedError, FloodWaitError, HistoryUnavailableError
+from nadia.telegram.errors import (
+    AccountRevokedError,
+    FloodWaitError,
+    GatewayDisconnectedError,
+    HistoryUnavailableError,
+)
 from nadia.telegram.gateway import Gateway
 from nadia.telegram.history import TelegramHistoryManager
 from nadia.telegram.limiter import RequestLimiter
@@ -111,7 +117,9 @@ class RecoveryAgent:
         self._clock = clock
         self._monotonic = monotonic
         self._sleep = sleep
-        self._breaker = self._new_breaker()
+        # Two: that chats can be listed says nothing about those that cannot be read.
+        self._listing, self._reading = self._new_breaker("listing"), self._new_breaker("reading")
+        self._rests_until = 0.0
         self._fencing_token: int | None = None
         self._failures = 0
         self._due_look_at = monotonic()
@@ -162,12 +170,12 @@ class RecoveryAgent:
             await self._answer_plan(connection, request)
             return
         if request is not None:  # a person who asks knows better than any rest
-            self._breaker = self._new_breaker()
+            self._rest(0)
             gap: Gap | None = await self._store.open_gap(connection.ownership, Reason.REQUEST)
         else:
             gap = await self._gap(connection.ownership)
         metrics.OPEN_GAP.labels(self._account_id).set(gap is not None)
-        if gap is None or self._breaker.state is BreakerState.OPEN:
+        if gap is None or self._monotonic() < self._rests_until:
             return
         operation_id = await self._store.begin_operation(connection.ownership, gap)
         if request is not None:
@@ -185,11 +193,15 @@ class RecoveryAgent:
                 return await self._store.open_gap(ownership, Reason.SCHEDULE)
         return gap
 
-    def _new_breaker(self) -> CircuitBreaker:
+    def _rest(self, seconds: float) -> None:
+        """Begin no run for so many seconds; then anew."""
+        self._rests_until = self._monotonic() + seconds
+        self._listing, self._reading = self._new_breaker("listing"), self._new_breaker("reading")
+
+    def _new_breaker(self, what: str) -> CircuitBreaker:
         return CircuitBreaker(
-            name=f"recovery of {self._account_id}",
+            name=f"{what} chats of {self._account_id}",
             failures=self._settings.most_failures,
-            cooldown=_FIRST_REST_SECONDS,
             counts=lambda exc: not isinstance(exc, NotOwnerError | AccountRevokedError | HistoryUnavailableError),
             clock=self._monotonic,
         )
@@ -219,10 +231,10 @@ class RecoveryAgent:
             await self._leave_to_updates(connection, gap, exc)
             await self._end(connection, run, OperationState.DONE, exc.message)
         except FloodWaitError as exc:
-            self._breaker.hold(exc.seconds)
+            self._rest(exc.seconds)
             await self._end(connection, run, OperationState.INTERRUPTED, exc.message)
         except UnavailableError as exc:
-            if self._breaker.state is BreakerState.OPEN:
+            if any(breaker.state is not BreakerState.CLOSED for breaker in (self._listing, self._reading)):
                 await self._stop(connection, run, exc)
             else:
                 await self._end(connection, run, OperationState.INTERRUPTED, exc.message, errors=1)
@@ -236,20 +248,24 @@ class RecoveryAgent:
 
     async def _close(self, connection: _Connection, gap: Gap, operation_id: int) -> None:
         """List and read chats until nothing is missing."""
-        ownership = connection.ownership
+        ownership, unread = connection.ownership, 0
         while True:
-            async with self._breaker:
+            async with self._listing:
                 listing = await connection.listing.list_chats(ownership, gap)
             await self._store.listed(ownership, gap, operation_id, dialogs=listing.dialogs)
-            unread = await self._read_chats(connection, gap, operation_id)
-            if unread:
+            unread += await self._read_chats(connection, gap, operation_id)
+            if unread and not await self._is_wider(gap):
                 raise RecoveryStoppedError(f"{unread} {'chat' if unread == 1 else 'chats'} could not be read")
             if await self._store.close_gap(ownership, gap, through=listing.newest) is not None:
                 return
             gap = await self._store.find_gap(self._account_id) or gap  # wider by now: what was read stays read
 
     async def _read_chats(self, connection: _Connection, gap: Gap, operation_id: int) -> int:
-        """Read what is listed, the most urgent tier first; returns how many chats could not be read."""
+        """Read what is listed, the most urgent tier first; returns how many chats could not be read.
+
+        Those that failed in an earlier run come after all others: whatever they do to the run, the others are read.
+        It ends early when the gap is opened wider: then the list is looked at again first.
+        """
         reader = ChatReader(
             gateway=connection.gateway,
             limiter=self._limiter,
@@ -270,21 +286,33 @@ class RecoveryAgent:
             return await self._read_chat(connection, reader, gap, operation_id, chat)
 
         unread = 0
-        for tier in RecoveryTier:
+        for failed_before, tier in itertools.product((False, True), RecoveryTier):
             pace = self._settings.pace(tier)
-            while chats := await self._store.pending(gap, operation_id, tier, limit=pace.batch_size):
+            while chats := await self._store.pending(
+                gap, operation_id, tier, failed_before=failed_before, limit=pace.batch_size
+            ):
                 unread += await _read_side_by_side(read, chats, pace.concurrency)
                 if len(chats) == pace.batch_size:
                     await self._sleep(pace.delay_seconds)
+                if await self._is_wider(gap):  # all replies wait until it is known again which chats are behind
+                    return unread
         return unread
+
+    async def _is_wider(self, gap: Gap) -> bool:
+        """Tell whether something more was missed since the chats of a gap were listed."""
+        present = await self._store.find_gap(self._account_id)
+        return present is not None and present.generation != gap.generation
 
     async def _read_chat(
         self, connection: _Connection, reader: ChatReader, gap: Gap, operation_id: int, chat: Chat
     ) -> bool:
         """Read one chat; False if it is this chat that could not be read, not all of them."""
         try:
-            async with self._breaker:
+            async with self._reading:
                 await reader.read(chat)
+        except GatewayDisconnectedError as exc:
+            await self._store.fail_chat(connection.ownership, gap, operation_id, chat, error=exc.message, counts=False)
+            raise
         except (NotOwnerError, AccountRevokedError, FloodWaitError, HistoryUnavailableError, UnavailableError):
             raise
         except Exception as exc:
@@ -294,7 +322,7 @@ class RecoveryAgent:
             else:
                 log.exception("recovery.chat_crashed", account=self._account_id)
             error = exc.message if isinstance(exc, NadiaError) else type(exc).__name__
-            await self._store.fail_chat(connection.ownership, gap, operation_id, chat, error=error)
+            await self._store.fail_chat(connection.ownership, gap, operation_id, chat, error=error, counts=True)
             return False
         return True
 
@@ -309,7 +337,7 @@ class RecoveryAgent:
         """End a run that failed, and rest; twice as long as after the failure before."""
         rest = min(_LONGEST_REST_SECONDS, _FIRST_REST_SECONDS * 2.0 ** min(self._failures, 10))
         self._failures += 1
-        self._breaker.hold(rest)
+        self._rest(rest)
         notice = None
         if not isinstance(exc, RecoveryStoppedError):  # single chats that cannot be read are told of one by one
             notice = Notice(

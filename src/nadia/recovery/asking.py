@@ -7,14 +7,17 @@ from contextlib import suppress
 from typing import Final
 
 from nadia.errors import ConflictError, NadiaError, UnavailableError
-from nadia.recovery.models import Operation, OperationState, RequestKind
-from nadia.recovery.requests import RecoveryRequests
+from nadia.recovery.models import AccountStatus, Operation, OperationState, RequestKind
+from nadia.recovery.requests import WAITS_FOR, RecoveryRequests
 from nadia.recovery.status import RecoveryStatus
 
 PATIENCE_SECONDS: Final = 10.0
 """How long it is waited for an owner: longer than a bot needs to look for requests, or to take an account over."""
 
 _ASK_AGAIN_SECONDS: Final = 0.2
+
+_RENEW_SECONDS: Final = WAITS_FOR.total_seconds() / 4
+"""How often it is said that somebody still waits: one that is late, or lost, does no harm."""
 
 
 class OwnerQuestions:
@@ -49,8 +52,17 @@ class OwnerQuestions:
         self._monotonic = monotonic
         self._sleep = sleep
 
-    async def ask(self, account_id: str, kind: RequestKind, *, actor: str) -> Mapping[str, object]:
+    async def ask(
+        self, account_id: str, kind: RequestKind, *, actor: str, on_busy: Callable[[Operation], None] | None = None
+    ) -> Mapping[str, object]:
         """Ask an account's owner for something and return its answer.
+
+        Parameters
+        ----------
+        account_id, kind, actor
+            Of whom, for what, and who asks.
+        on_busy : callable, optional
+            Called once if the owner is at a run, whose end the answer has to wait for.
 
         Raises
         ------
@@ -63,24 +75,33 @@ class OwnerQuestions:
         """
         request_id = await self._requests.ask(account_id, kind, actor=actor)
         try:
-            return await self._answer(account_id, request_id)
+            return await self._answer(account_id, request_id, on_busy)
         except BaseException:
             with suppress(NadiaError):  # nobody waits for it any more
                 await self._requests.withdraw(request_id)
             raise
 
-    async def _answer(self, account_id: str, request_id: int) -> Mapping[str, object]:
-        hoped_at = self._monotonic()
+    async def _answer(
+        self, account_id: str, request_id: int, on_busy: Callable[[Operation], None] | None
+    ) -> Mapping[str, object]:
+        hoped_at = renewed_at = self._monotonic()
         while True:
+            # Before the request: a run that it had to wait for, not the one that it brought about.
+            account = await self._status.account(account_id)
             request = await self._requests.find(request_id)
             if request.error is not None:
                 raise ConflictError(f"the owner of account {account_id} could not do it: {request.error}")
             if request.answer is not None:
                 return request.answer
-            account = await self._status.account(account_id)
-            is_busy = account.operation is not None and account.operation.state is OperationState.RUNNING
-            if account.owned and (is_busy or request.taken_at is not None):
+            run = _present_run(account)
+            if run is not None or (account.owned and request.taken_at is not None):
                 hoped_at = self._monotonic()
+            if run is not None and request.taken_at is None and on_busy is not None:
+                on_busy(run)
+                on_busy = None
+            if self._monotonic() - renewed_at > _RENEW_SECONDS:
+                await self._requests.renew(request_id)
+                renewed_at = self._monotonic()
             if self._monotonic() - hoped_at > self._patience_seconds:
                 raise UnavailableError(
                     f"no running bot answers for the Telegram account {account_id}",
@@ -97,3 +118,9 @@ class OwnerQuestions:
             if operation.state is not OperationState.RUNNING:
                 return
             await self._sleep(_ASK_AGAIN_SECONDS)
+
+
+def _present_run(account: AccountStatus) -> Operation | None:
+    """Return the run that an account's owner is at, if it is at one."""
+    run = account.operation
+    return run if account.owned and run is not None and run.state is OperationState.RUNNING else None

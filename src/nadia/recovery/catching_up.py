@@ -3,12 +3,12 @@
 from nadia.conversations.models import Conversation
 from nadia.postgres.database import Connection
 
-# While the account has a gap: every chat until it is known which ones have something newer, then those until they are
-# read.
+# While the account has a gap in which something is known to be missing: every chat until it is known which ones have
+# something newer, then those until they are read.
 _IS_BEHIND = """
 SELECT EXISTS (
     SELECT 1 FROM recovery_gaps g
-    WHERE g.telegram_account_id = %(account_id)s AND g.closed_at IS NULL AND (
+    WHERE g.telegram_account_id = %(account_id)s AND g.closed_at IS NULL AND g.holds_replies AND (
         g.listed_generation IS DISTINCT FROM g.generation
         OR EXISTS (
             SELECT 1 FROM recovery_chats c

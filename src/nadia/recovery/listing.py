@@ -70,7 +70,7 @@ class ChatListing:
         async with aclosing(self._dialogs(gap.after_message_id, gap.not_before)) as found:
             async for dialog in found:
                 newest, dialogs = max(newest, dialog.top_message_id), dialogs + 1
-                if _is_customer(dialog):
+                if _is_wanted(dialog, gap.not_before):
                     top = dialog.top_message_id
                     chats[dialog.chat_id] = self._chat(gap, dialog.chat_id, top, dialog.top_sent_at)
                 if len(chats) == PAGE:
@@ -99,7 +99,7 @@ class ChatListing:
         times: list[datetime] = []
         async with aclosing(self._dialogs(after_message_id, not_before)) as found:
             async for dialog in found:
-                if _is_customer(dialog) and dialog.chat_id not in seen:
+                if _is_wanted(dialog, not_before) and dialog.chat_id not in seen:
                     seen.add(dialog.chat_id)
                     tiers[self._settings.tier_of(dialog.top_sent_at, now=self._clock())] += 1
                     times = [min([*times, dialog.top_sent_at]), max([*times, dialog.top_sent_at])]
@@ -114,21 +114,29 @@ class ChatListing:
         )
 
     async def _dialogs(self, above: int, not_before: datetime | None) -> AsyncGenerator[Dialog, None]:
-        """Walk down the list, then look once more at its head: whoever wrote meanwhile has moved there."""
+        """Walk down the list, then look once more at its head: whoever wrote meanwhile has moved there.
+
+        The first chat that is too old comes too: up to its newest message nothing is looked for ever again.
+        """
         for _ in range(2):
             newest = above
             async with aclosing(self._history.scan_all_dialogs(above=above)) as walk:
                 async for dialog in walk:
-                    if not_before is not None and dialog.top_sent_at < not_before:
-                        break
                     newest = max(newest, dialog.top_message_id)
                     yield dialog
+                    if _is_older(dialog, not_before):
+                        break
             above = newest
 
     def _chat(self, gap: Gap, chat_id: int, top_message_id: int, top_sent_at: datetime) -> Chat:
         tier = self._settings.tier_of(top_sent_at, now=self._clock())
-        return Chat(chat_id, tier, top_message_id, top_sent_at, through_message_id=gap.after_message_id)
+        return Chat(chat_id, tier, top_message_id, top_sent_at, gap.after_message_id, gap.not_before)
 
 
-def _is_customer(dialog: Dialog) -> bool:
-    return dialog.peer.is_person and dialog.peer.user_id not in SERVICE_USER_IDS
+def _is_wanted(dialog: Dialog, not_before: datetime | None) -> bool:
+    is_customer = dialog.peer.is_person and dialog.peer.user_id not in SERVICE_USER_IDS
+    return is_customer and not _is_older(dialog, not_before)
+
+
+def _is_older(dialog: Dialog, moment: datetime | None) -> bool:
+    return moment is not None and dialog.top_sent_at < moment

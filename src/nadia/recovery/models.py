@@ -51,6 +51,8 @@ class Gap:
         Why it was opened, or opened wider the last time.
     updates_lost_at : datetime or None
         When it was last known that edits and deletions may be missing too; None where none are.
+    compare_since : datetime or None
+        What is on record is compared with the history, also in chats read before this moment; None where it is not.
     generation : int
         Rises each time it is opened wider.
     opened_at : datetime
@@ -63,13 +65,14 @@ class Gap:
     not_before: datetime | None
     reason: Reason
     updates_lost_at: datetime | None
+    compare_since: datetime | None
     generation: int
     opened_at: datetime
 
     @property
     def is_compared(self) -> bool:
         """Whether what is on record is compared with the history, for edits and deletions."""
-        return self.updates_lost_at is not None or self.reason in (Reason.REQUEST, Reason.SCHEDULE)
+        return self.compare_since is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ class Chat:
         When that was sent.
     through_message_id : int
         On record up to this one; 0 where it is not known yet where to begin.
+    not_before : datetime or None
+        Where nothing is on record: nothing older is looked for.
     """
 
     chat_id: int
@@ -95,6 +100,7 @@ class Chat:
     top_message_id: int
     top_sent_at: datetime
     through_message_id: int
+    not_before: datetime | None = None
 
 
 @dataclass(slots=True)

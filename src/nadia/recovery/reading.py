@@ -113,8 +113,8 @@ class ChatReader:
         metrics.CHATS.labels(str(chat.tier.value), "done").inc()
 
     async def _read(self, chat: Chat, progress: _Progress) -> None:
-        if progress.through == 0 and self._gap.not_before is not None:
-            progress.through = await self._newest_before(chat, self._gap.not_before)
+        if progress.through == 0 and chat.not_before is not None:
+            progress.through = await self._newest_before(chat, chat.not_before)
         if self._gap.is_compared:
             await self._reconcile(chat, progress)
         if chat.top_message_id <= progress.through:
@@ -133,13 +133,17 @@ class ChatReader:
     async def _missed(
         self, chat: Chat, through: int, newest: list[IncomingMessage]
     ) -> AsyncGenerator[IncomingMessage, None]:
-        """Yield what came after a message, ascending; most often the newest page, read already, has all of it."""
-        if len(newest) < PAGE or newest[0].message_id <= through:
+        """Yield what came after a message, ascending; most often the newest page, read already, has all of it.
+
+        Only a page that reaches back to that message is known to: Telegram's pages may be short anywhere.
+        """
+        if not newest or newest[0].message_id <= through:
             for message in newest:
                 if message.message_id > through:
                     yield message
             return
-        async with aclosing(self._history.get_missed_messages(chat.chat_id, through)) as missed:
+        missing = self._history.get_missed_messages(chat.chat_id, through, through_id=newest[-1].message_id)
+        async with aclosing(missing) as missed:
             async for found in missed:
                 yield found.message
 
@@ -151,8 +155,6 @@ class ChatReader:
             if older:
                 return max(older)
             before = page[0].message_id
-            if len(page) < PAGE:
-                break
         return 0
 
     async def _page(self, chat: Chat, before: int | None = None) -> list[IncomingMessage]:
@@ -161,8 +163,12 @@ class ChatReader:
         )
 
     async def _reconcile(self, chat: Chat, progress: _Progress) -> None:
-        """Take over what was edited or deleted since it went on record, and whatever is missing between."""
-        recorded = await self._store.recorded(self._ownership.account_id, chat, through=progress.through)
+        """Take over what was edited or deleted since it went on record, and whatever is missing between.
+
+        What came live after the low mark is compared too; what is missing there is read afterwards, in its order.
+        """
+        through = max(progress.through, chat.top_message_id)
+        recorded = await self._store.recorded(self._ownership.account_id, chat, through=through)
         if not recorded:
             return
         differences = self._history.verify_message_continuity(
@@ -173,7 +179,7 @@ class ChatReader:
             async for difference in differences:
                 if isinstance(difference, Gone):
                     gone.append(difference.message_id)
-                else:
+                elif isinstance(difference, Changed) or difference.found.message.message_id <= progress.through:
                     await self._take_over(chat, difference, progress.tally)
         if gone:
             deleted = MessagesDeleted(message_ids=tuple(gone), chat_id=chat.chat_id)
@@ -191,6 +197,8 @@ class ChatReader:
                     message_id=found.message.message_id,
                     text=found.message.text,
                     edited_at=found.message.edited_at,
+                    kind=found.message.kind,
+                    media=found.message.media,
                 )
                 if await self._recording.record(edited, recovered_by=self._operation_id):
                     tally.edits += 1

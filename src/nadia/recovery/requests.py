@@ -13,8 +13,8 @@ from nadia.postgres.database import Database
 from nadia.recovery.models import Request, RequestKind
 from nadia.telegram.ownership import Ownership
 
-_WAITS_FOR: Final = timedelta(minutes=10)
-"""What nobody took up for so long is not done behind the back of whoever asked and went away."""
+WAITS_FOR: Final = timedelta(minutes=2)
+"""What nobody has waited for since is not done behind the back of whoever asked and went away."""
 
 _ASK = """
 INSERT INTO recovery_requests (telegram_account_id, kind, requested_by)
@@ -23,6 +23,11 @@ RETURNING id
 """
 
 _FIND = "SELECT taken_at, answered_at, answer, error FROM recovery_requests WHERE id = %(request_id)s"
+
+# A run may take hours; whoever asked during one says from time to time that he still waits.
+_RENEW = """
+UPDATE recovery_requests SET requested_at = clock_timestamp() WHERE id = %(request_id)s AND answered_at IS NULL
+"""
 
 # Only what nobody has taken up: the owner answers the rest.
 _WITHDRAW = "DELETE FROM recovery_requests WHERE id = %(request_id)s AND taken_at IS NULL RETURNING id"
@@ -119,6 +124,11 @@ class RecoveryRequests:
             raise NotFoundError(f"there is no request {request_id}")
         return RequestState(**row)
 
+    async def renew(self, request_id: int) -> None:
+        """Say that its answer is still waited for; to be said more often than every `WAITS_FOR`."""
+        async with self._database.connection() as conn:
+            await conn.execute(_RENEW, {"request_id": request_id})
+
     async def withdraw(self, request_id: int) -> bool:
         """Take a request back; False if the owner has taken it up."""
         async with self._database.connection() as conn:
@@ -129,7 +139,7 @@ class RecoveryRequests:
         values = {
             "account_id": ownership.account_id,
             "fencing_token": ownership.fencing_token,
-            "waits_for": _WAITS_FOR,
+            "waits_for": WAITS_FOR,
         }
         async with self._database.connection() as conn:
             row = await (await conn.execute(_TAKE, values)).fetchone()

@@ -14,8 +14,8 @@ from nadia.recovery.models import Chat, Gap, OperationState, Reason, Tally
 from nadia.telegram.history import Recorded
 from nadia.telegram.ownership import Ownership
 
-_SUMMARIES_KEPT: Final = timedelta(days=7)
-"""They hold customers' words; drafting needs them while the gap is being answered."""
+_ONLY_LOOKED_AGAIN: Final = (Reason.REQUEST, Reason.SCHEDULE)
+"""Nothing is known to be missing: that updates told everything is doubted from what was last made sure of."""
 
 # Every statement that writes begins with this: the account's row, if it is still ours. The share lock holds up a
 # take-over until the statement is committed.
@@ -29,7 +29,11 @@ owned AS (
 
 # Where nothing is open, the low mark is the greatest message that came live: those come in sequence, so that all before
 # it are on record. What recovery put on record is beyond that sequence and says nothing. Where a gap is open, its low
-# mark stays. A person's request and the regular look go back to what was last made sure of.
+# mark stays. A person's request and the regular look go back to what was last made sure of. With no low mark at all
+# it is the first look, however often it was taken: years of chats are not for the desk.
+#
+# Chats that could not be read are tried again with every new gap, from where they were left; what was once asked of an
+# open gap, comparing or holding replies, is not taken back by another reason.
 _OPEN_GAP = f"""
 WITH {_OWNED}, verified AS (
     SELECT message_id FROM recovery_cursors WHERE telegram_account_id = %(account_id)s
@@ -38,21 +42,38 @@ WITH {_OWNED}, verified AS (
     WHERE telegram_account_id = %(account_id)s AND direction = 'in' AND recovered_by IS NULL
       AND telegram_message_id > coalesce((SELECT message_id FROM verified), 0)
     ORDER BY telegram_message_id DESC LIMIT 1
+), low AS (
+    SELECT owned.id,
+           CASE WHEN %(looked_again)s AND verified.message_id IS NOT NULL THEN verified.message_id
+                ELSE coalesce(greatest(verified.message_id, live.message_id), 0) END AS message_id
+    FROM owned LEFT JOIN verified ON true LEFT JOIN live ON true
+), gap AS (
+    INSERT INTO recovery_gaps (telegram_account_id, after_message_id, not_before, reason, updates_lost_at,
+                               compare_since, holds_replies)
+    SELECT low.id, low.message_id, CASE WHEN low.message_id = 0 THEN %(not_before)s::timestamptz END, %(reason)s,
+           CASE WHEN %(updates_lost)s THEN clock_timestamp() END,
+           CASE WHEN %(updates_lost)s OR %(looked_again)s THEN clock_timestamp() END,
+           NOT %(looked_again)s
+    FROM low
+    ON CONFLICT (telegram_account_id) WHERE closed_at IS NULL DO UPDATE SET
+        generation = recovery_gaps.generation + 1,
+        reason = excluded.reason,
+        updates_lost_at = coalesce(excluded.updates_lost_at, recovery_gaps.updates_lost_at),
+        compare_since = coalesce(excluded.compare_since, recovery_gaps.compare_since),
+        holds_replies = recovery_gaps.holds_replies OR excluded.holds_replies
+    RETURNING *
+), carried AS (
+    UPDATE recovery_chats c SET state = 'carried' FROM gap
+    WHERE c.telegram_account_id = gap.telegram_account_id AND c.state = 'failed' AND c.gap_id <> gap.id
+    RETURNING c.*
+), added AS (
+    INSERT INTO recovery_chats (gap_id, chat_id, telegram_account_id, tier, top_message_id, top_sent_at,
+                                through_message_id, not_before, attempts, error)
+    SELECT gap.id, c.chat_id, c.telegram_account_id, c.tier, c.top_message_id, c.top_sent_at,
+           c.through_message_id, c.not_before, least(c.attempts, 30000), c.error
+    FROM gap, carried c
 )
-INSERT INTO recovery_gaps (telegram_account_id, after_message_id, not_before, reason, updates_lost_at)
-SELECT owned.id,
-       CASE WHEN %(from_verified)s AND verified.message_id IS NOT NULL THEN verified.message_id
-            ELSE coalesce(greatest(verified.message_id, live.message_id), 0) END,
-       CASE WHEN verified.message_id IS NULL AND live.message_id IS NULL
-            THEN %(not_before)s::timestamptz END,
-       %(reason)s,
-       CASE WHEN %(updates_lost)s THEN clock_timestamp() END
-FROM owned LEFT JOIN verified ON true LEFT JOIN live ON true
-ON CONFLICT (telegram_account_id) WHERE closed_at IS NULL DO UPDATE SET
-    generation = recovery_gaps.generation + 1,
-    reason = excluded.reason,
-    updates_lost_at = coalesce(excluded.updates_lost_at, recovery_gaps.updates_lost_at)
-RETURNING *
+SELECT * FROM gap
 """  # noqa: S608 - constants only
 
 _FIND_GAP = "SELECT * FROM recovery_gaps WHERE telegram_account_id = %(account_id)s AND closed_at IS NULL"
@@ -100,11 +121,14 @@ RETURNING o.id
 # A chat that was read already is read again if it has something newer, or if edits may have been missed since.
 _ADD_CHATS = f"""
 WITH {_OWNED}
-INSERT INTO recovery_chats (gap_id, chat_id, telegram_account_id, tier, top_message_id, top_sent_at, through_message_id)
-SELECT %(gap_id)s, seen.chat_id, owned.id, seen.tier, seen.top_message_id, seen.top_sent_at, seen.through_message_id
+INSERT INTO recovery_chats (gap_id, chat_id, telegram_account_id, tier, top_message_id, top_sent_at, through_message_id,
+                            not_before)
+SELECT %(gap_id)s, seen.chat_id, owned.id, seen.tier, seen.top_message_id, seen.top_sent_at, seen.through_message_id,
+       seen.not_before
 FROM owned, unnest(
-    %(chat_ids)s::bigint[], %(tiers)s::smallint[], %(tops)s::bigint[], %(times)s::timestamptz[], %(throughs)s::bigint[]
-) AS seen (chat_id, tier, top_message_id, top_sent_at, through_message_id)
+    %(chat_ids)s::bigint[], %(tiers)s::smallint[], %(tops)s::bigint[], %(times)s::timestamptz[], %(throughs)s::bigint[],
+    %(not_befores)s::timestamptz[]
+) AS seen (chat_id, tier, top_message_id, top_sent_at, through_message_id, not_before)
 ON CONFLICT (gap_id, chat_id) DO UPDATE SET
     tier = least(recovery_chats.tier, excluded.tier),
     top_message_id = greatest(recovery_chats.top_message_id, excluded.top_message_id),
@@ -113,7 +137,7 @@ ON CONFLICT (gap_id, chat_id) DO UPDATE SET
         SELECT CASE WHEN again.wanted THEN 'pending' ELSE recovery_chats.state END,
                CASE WHEN again.wanted THEN NULL ELSE recovery_chats.operation_id END
         FROM (SELECT coalesce(recovery_chats.state = 'done' AND (
-            recovery_chats.through_message_id < excluded.top_message_id OR recovery_chats.done_at < %(updates_lost_at)s
+            recovery_chats.through_message_id < excluded.top_message_id OR recovery_chats.done_at < %(compare_since)s
         ), false) AS wanted) again
     )
 RETURNING chat_id
@@ -133,10 +157,12 @@ WHERE c.telegram_account_id = %(account_id)s AND (
 )
 """
 
+# Newest first; of those that failed before, the one that was not tried for longest: none of them is in the others' way.
 _PENDING = """
-SELECT chat_id, tier, top_message_id, top_sent_at, through_message_id FROM recovery_chats
+SELECT chat_id, tier, top_message_id, top_sent_at, through_message_id, not_before FROM recovery_chats
 WHERE gap_id = %(gap_id)s AND state = 'pending' AND tier = %(tier)s AND operation_id IS DISTINCT FROM %(operation_id)s
-ORDER BY top_message_id DESC LIMIT %(limit)s
+  AND (error IS NOT NULL) = %(failed_before)s
+ORDER BY CASE WHEN %(failed_before)s THEN operation_id END, top_message_id DESC LIMIT %(limit)s
 """
 
 # How far a chat was read and what the run has met, together: a run that goes on later counts nothing twice.
@@ -146,7 +172,8 @@ WITH {_OWNED}, chat AS (
         through_message_id = greatest(c.through_message_id, %(through)s),
         state = CASE WHEN %(took)s::interval IS NULL THEN c.state ELSE 'done' END,
         done_at = clock_timestamp() - %(took)s::interval,
-        error = NULL, operation_id = %(operation_id)s, summary = coalesce(%(summary)s, c.summary)
+        error = NULL, operation_id = %(operation_id)s, summary = coalesce(%(summary)s, c.summary),
+        summarised_at = CASE WHEN %(summary)s::text IS NULL THEN c.summarised_at ELSE clock_timestamp() END
     FROM owned WHERE c.gap_id = %(gap_id)s AND c.chat_id = %(chat_id)s
     RETURNING c.chat_id
 )
@@ -159,18 +186,20 @@ FROM chat WHERE o.id = %(operation_id)s
 RETURNING o.id
 """  # noqa: S608 - constants only
 
+# A link that broke counts for nothing: it says little about the chat that was being read.
 _FAIL_CHAT = f"""
 WITH {_OWNED}, chat AS (
     UPDATE recovery_chats c SET
-        attempts = c.attempts + 1, error = %(error)s, operation_id = %(operation_id)s,
-        state = CASE WHEN c.attempts + 1 >= %(most_attempts)s THEN 'failed' ELSE 'pending' END
+        attempts = c.attempts + %(counted)s, error = %(error)s, operation_id = %(operation_id)s,
+        state = CASE WHEN %(counted)s > 0 AND c.attempts + %(counted)s >= %(most_attempts)s
+                     THEN 'failed' ELSE 'pending' END
     FROM owned WHERE c.gap_id = %(gap_id)s AND c.chat_id = %(chat_id)s
-    RETURNING c.state
+    RETURNING c.state, c.attempts
 ), counted AS (
-    UPDATE recovery_operations o SET errors = o.errors + 1, progressed_at = clock_timestamp()
+    UPDATE recovery_operations o SET errors = o.errors + %(counted)s, progressed_at = clock_timestamp()
     FROM owned WHERE o.id = %(operation_id)s
 )
-SELECT state FROM chat
+SELECT state, attempts FROM chat
 """  # noqa: S608 - constants only
 
 # Closed only if nothing was missed again since the chats were listed, and none is left to read.
@@ -191,12 +220,6 @@ ON CONFLICT (telegram_account_id) DO UPDATE SET
     message_id = greatest(recovery_cursors.message_id, excluded.message_id), verified_at = clock_timestamp()
 RETURNING message_id
 """  # noqa: S608 - constants only
-
-# Customers' words are kept no longer than they are of use.
-_FORGET_CHATS = """
-DELETE FROM recovery_chats c USING recovery_gaps g
-WHERE g.id = c.gap_id AND g.telegram_account_id = %(account_id)s AND g.closed_at < clock_timestamp() - %(kept)s
-"""
 
 _END_OPERATION = f"""
 WITH {_OWNED}
@@ -219,7 +242,7 @@ WITH oldest AS (
         ))
       )
 )
-SELECT m.telegram_message_id AS message_id, m.text, m.edited_at FROM messages m, oldest
+SELECT m.telegram_message_id AS message_id, m.edited_at FROM messages m, oldest
 WHERE m.telegram_account_id = %(account_id)s AND m.chat_id = %(chat_id)s AND m.deleted_at IS NULL
   AND m.telegram_message_id BETWEEN oldest.message_id AND %(through)s
 ORDER BY m.telegram_message_id
@@ -272,7 +295,7 @@ class RecoveryStore:
             ownership,
             {
                 "reason": reason.value,
-                "from_verified": reason in (Reason.REQUEST, Reason.SCHEDULE),
+                "looked_again": reason in _ONLY_LOOKED_AGAIN,
                 "updates_lost": reason is Reason.UPDATES_LOST,
                 "not_before": self._clock() - self._settings.maximum_age,
             },
@@ -309,12 +332,13 @@ class RecoveryStore:
             ownership,
             {
                 "gap_id": gap.id,
-                "updates_lost_at": gap.updates_lost_at,
+                "compare_since": gap.compare_since,
                 "chat_ids": [chat.chat_id for chat in chats],
                 "tiers": [chat.tier.value for chat in chats],
                 "tops": [chat.top_message_id for chat in chats],
                 "times": [chat.top_sent_at for chat in chats],
                 "throughs": [chat.through_message_id for chat in chats],
+                "not_befores": [chat.not_before for chat in chats],
             },
         )
 
@@ -334,9 +358,27 @@ class RecoveryStore:
         }
         await self._write(_LISTED, ownership, values)
 
-    async def pending(self, gap: Gap, operation_id: int, tier: RecoveryTier, *, limit: int) -> list[Chat]:
-        """Return chats of a tier that this run has not taken up yet, newest first."""
-        values = {"gap_id": gap.id, "operation_id": operation_id, "tier": tier.value, "limit": limit}
+    async def pending(
+        self, gap: Gap, operation_id: int, tier: RecoveryTier, *, failed_before: bool, limit: int
+    ) -> list[Chat]:
+        """Return chats of a tier that this run has not taken up yet.
+
+        Parameters
+        ----------
+        gap, operation_id, tier
+            Which gap, which run, how urgent.
+        failed_before : bool
+            Those that failed when they were last tried, the longest ago first; else the others, newest first.
+        limit : int
+            How many at most.
+        """
+        values = {
+            "gap_id": gap.id,
+            "operation_id": operation_id,
+            "tier": tier.value,
+            "failed_before": failed_before,
+            "limit": limit,
+        }
         async with self._database.connection() as conn:
             rows = await (await conn.execute(_PENDING, values)).fetchall()
         return [Chat(**row | {"tier": RecoveryTier(row["tier"])}) for row in rows]
@@ -387,18 +429,31 @@ class RecoveryStore:
             },
         )
 
-    async def fail_chat(self, ownership: Ownership, gap: Gap, operation_id: int, chat: Chat, *, error: str) -> None:
-        """Count a failure; after too many the chat is left to a person."""
+    async def fail_chat(
+        self, ownership: Ownership, gap: Gap, operation_id: int, chat: Chat, *, error: str, counts: bool
+    ) -> None:
+        """Put on record that a chat could not be read; from now on it is tried after the others.
+
+        Parameters
+        ----------
+        ownership, gap, operation_id, chat
+            Whose, which, and by which run.
+        error : str
+            Why.
+        counts : bool
+            Whether the chat is to blame; after too many such failures it is left to a person.
+        """
         values = _owner(ownership) | {
             "gap_id": gap.id,
             "operation_id": operation_id,
             "chat_id": chat.chat_id,
             "error": error[:1_000],
+            "counted": int(counts),
             "most_attempts": self._settings.most_attempts,
         }
         async with self._database.transaction() as conn:
             row = _required(await (await conn.execute(_FAIL_CHAT, values)).fetchone())
-            if row["state"] == "failed":
+            if row["state"] == "failed" and row["attempts"] == self._settings.most_attempts:  # told once
                 await record_notice(conn, _unreadable_chat(ownership.account_id, chat))
 
     async def close_gap(
@@ -425,13 +480,11 @@ class RecoveryStore:
             "generation": gap.generation,
             "through": through,
             "unreadable": unreadable,
-            "kept": _SUMMARIES_KEPT,
         }
         async with self._database.transaction() as conn:
             row = await (await conn.execute(_CLOSE_GAP, values)).fetchone()
             if row is None:
                 return None
-            await conn.execute(_FORGET_CHATS, values)
             if unreadable is not None:
                 await record_notice(conn, _unreadable_gap(ownership.account_id, unreadable))
         return int(row["message_id"])
@@ -476,8 +529,9 @@ class RecoveryStore:
         """Return after which message, and after which time, a run that a person asks for would look."""
         async with self._database.connection() as conn:
             row = await (await conn.execute(_LOW_MARK, {"account_id": account_id})).fetchone()
-        if row is None or row["after_message_id"] is None:
-            return 0, self._clock() - self._settings.maximum_age
+        if row is None or not row["after_message_id"]:
+            not_before = None if row is None else row["not_before"]
+            return 0, not_before or self._clock() - self._settings.maximum_age
         return row["after_message_id"], row["not_before"]
 
     async def _write(self, statement: str, ownership: Ownership, values: Mapping[str, object]) -> Row:
@@ -504,6 +558,7 @@ def gap_from_row(row: Row) -> Gap:
         not_before=row["not_before"],
         reason=Reason(row["reason"]),
         updates_lost_at=row["updates_lost_at"],
+        compare_since=row["compare_since"],
         generation=row["generation"],
         opened_at=row["opened_at"],
     )

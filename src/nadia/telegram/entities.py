@@ -18,13 +18,11 @@ from nadia.constants import HOUR_IN_SECONDS, MINUTE_IN_SECONDS
 from nadia.errors import NadiaError, UnavailableError
 from nadia.telegram.entity_store import EntityStore
 from nadia.telegram.errors import (
-    AccountRevokedError,
     FloodWaitError,
     GatewayDisconnectedError,
-    GatewayError,
     HistoryUnavailableError,
-    PeerFloodError,
     SendRefusedError,
+    TelegramTroubleError,
 )
 from nadia.telegram.lately import Lately
 from nadia.telegram.metrics import ENTITIES_IN_MEMORY, ENTITY_LOOKUPS
@@ -46,17 +44,7 @@ CLEANUP_SECONDS: Final = MINUTE_IN_SECONDS
 
 _DIALOGS_AT_ONCE: Final = 100
 _RETRY_SECONDS: Final = (0.5, 1.0, 2.0)
-"""Waits before a question that failed is put again; after the last one the caller's own back-off begins."""
-
-_FINAL: Final = (
-    AccountRevokedError,
-    FloodWaitError,
-    GatewayDisconnectedError,
-    HistoryUnavailableError,
-    PeerFloodError,
-    SendRefusedError,
-)
-"""Answers that would be the same if the question were put again at once."""
+"""Waits before Telegram, in trouble of its own, is asked again; after the last one the caller's back-off begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +90,8 @@ class PeerDirectory(Protocol):
 
     def peers(self) -> AsyncIterator[ResolvedPeer]:
         """Walk through the people whom this account has a chat with, the one with the newest message first.
+
+        Flood waits are sat out where the walk stands, within reason.
 
         Raises
         ------
@@ -200,6 +190,29 @@ class EntityResolver:
         if is_new:
             await self._save()
 
+    async def learn(self, peers: Iterable[ResolvedPeer]) -> None:
+        """Keep what a list of chats says about people; for the memory's room nobody has to go.
+
+        Parameters
+        ----------
+        peers : iterable of ResolvedPeer
+            The one with the newest message first: each is of less use than those before, and than all that is held.
+        """
+        is_new = False
+        for peer in peers:
+            held = self._memory.get(peer.user_id)
+            if held == peer:
+                continue
+            is_new = True
+            if held is not None:
+                self._memory[peer.user_id] = peer
+            elif len(self._memory) < MEMORY_SIZE:
+                self._keep(peer)
+                self._memory.move_to_end(peer.user_id, last=False)
+            self._note(peer)
+        if is_new:
+            await self._save()
+
     async def forget(self, peer: ResolvedPeer) -> None:
         """Drop a hash that Telegram refused (``PEER_ID_INVALID``), unless a newer one is known by now.
 
@@ -216,6 +229,8 @@ class EntityResolver:
 
     async def warm_up_from_dialogs(self) -> int:
         """Learn the peers of the account's chats, unless that was done within `WARM_UP_SECONDS`.
+
+        Nor is it begun within `MISS_SECONDS` of a walk that Telegram broke off: it might never come to an end.
 
         Returns
         -------
@@ -287,17 +302,17 @@ class EntityResolver:
         for wait in waits:
             try:
                 return await self._connection().fetch(user_id)
-            except _FINAL:
-                raise
-            except GatewayError as exc:
-                log.info("entity.question_failed", account=self._account_id, error=type(exc).__name__, wait=wait)
+            except TelegramTroubleError as exc:
+                log.info("entity.question_failed", account=self._account_id, reason=exc.message, wait=wait)
             await self._sleep(wait)
         return await self._connection().fetch(user_id)
 
     async def _among_dialogs(self, user_id: int) -> ResolvedPeer | None:
-        if await self.warm_up_from_dialogs():
-            return self._recall(user_id) or await self._stored(user_id)
-        return self._recall(user_id)
+        try:
+            await self.warm_up_from_dialogs()
+        except FloodWaitError as exc:  # it is for reading: whoever sends would stop sending to everybody
+            log.info("entity.dialogs_put_off", account=self._account_id, seconds=exc.seconds)
+        return self._recall(user_id) or await self._stored(user_id)
 
     async def _walk_dialogs(self) -> int:
         if self._monotonic() < self._warm_until:
@@ -308,25 +323,18 @@ class EntityResolver:
                 walked += 1
                 told.append(peer)
                 if len(told) == _DIALOGS_AT_ONCE:
-                    await self._learn(told)
+                    await self.learn(told)
                     told = []
         except HistoryUnavailableError:
             log.debug("entity.no_dialogs", account=self._account_id)  # a bot: updates bring whom it may write to
-        await self._learn(told)
+        except (FloodWaitError, TelegramTroubleError):
+            self._warm_until = self._monotonic() + MISS_SECONDS
+            raise
+        finally:
+            await self.learn(told)
         self._warm_until = self._monotonic() + WARM_UP_SECONDS
         log.info("entity.warmed_up", account=self._account_id, dialogs=walked)
         return walked
-
-    async def _learn(self, peers: Sequence[ResolvedPeer]) -> None:
-        """Save these; in memory they take what room is left, because each is older than the one before."""
-        for peer in peers:
-            if peer.user_id in self._memory:
-                self._memory[peer.user_id] = peer
-            elif len(self._memory) < MEMORY_SIZE:
-                self._keep(peer)
-                self._memory.move_to_end(peer.user_id, last=False)
-            self._note(peer)
-        await self._save()
 
     def _recall(self, user_id: int) -> ResolvedPeer | None:
         peer = self._memory.get(user_id)

@@ -34,6 +34,7 @@ class Peer:
 
     user_id: int
     name: str
+    """Empty where Telegram did not tell who it is: then nothing is known of a username, either."""
     username: str | None = None
     is_person: bool = True
     """False for bots, service accounts, groups and channels."""
@@ -76,12 +77,16 @@ class IncomingMessage:
 
 @dataclass(frozen=True, slots=True)
 class MessageEdited:
-    """A message has a new text."""
+    """A message is another one now; Telegram lets people exchange what it carries as well as its text."""
 
     chat_id: int
     message_id: int
     text: str
     edited_at: datetime
+    kind: MessageKind | None = None
+    """None where only the text is told: then the message carries what it carried before."""
+    media: Media | None = None
+    """What it carries now; it goes with the kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,8 @@ Event: TypeAlias = IncomingMessage | MessageEdited | MessagesDeleted | TypingSta
 class Update:
     """One event and how far the account has been read with it."""
 
-    event: Event
+    event: Event | None
+    """None where only the state has moved, past what is nothing of NADIA's, such as groups' messages."""
     state: State | None
     """Store it once everything up to this update is committed; None where there is nothing to resume from (typing)."""
 
@@ -142,7 +148,8 @@ class Gateway(Protocol):
     """One Telegram account, connected.
 
     Every method but ``connect`` and ``close`` raises ``GatewayDisconnectedError`` while there is no link,
-    ``FloodWaitError`` when Telegram asks for a pause, and ``AccountRevokedError`` when the session is no longer valid.
+    ``FloodWaitError`` when Telegram asks for a pause, ``AccountRevokedError`` when the session is no longer valid, and
+    ``TelegramTroubleError`` when the answer is of no use though the link is fine.
     When to connect again is the caller's decision.
     """
 
@@ -170,7 +177,7 @@ class Gateway(Protocol):
         AccountRevokedError
             If the session is not valid.
         GatewayError
-            If the network does not know this state.
+            If the network does not know this state, or answers with an error of its own.
         """
 
     async def close(self) -> None:
@@ -189,6 +196,8 @@ class Gateway(Protocol):
             When the link is lost or closed.
         AccountRevokedError
             When the session was taken away.
+        GatewayError
+            When reading cannot go on for another reason; the link is given up then.
         ConflictError
             When this connection is already being read, or was.
         """
@@ -224,6 +233,9 @@ class Gateway(Protocol):
         self, *, chat_id: int, after_id: int | None = None, before_id: int | None = None, limit: int = 100
     ) -> list[IncomingMessage]:
         """Read a chat's messages, ascending by id.
+
+        A page may be short, for what is no message, such as the notice of a call, is left out: only an empty page is
+        the end.
 
         Parameters
         ----------

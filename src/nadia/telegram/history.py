@@ -4,8 +4,8 @@ Everything streams: a page of a chat at a time, and a caller that was interrupte
 """
 
 import itertools
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
@@ -46,7 +46,6 @@ class Recorded:
     """A message as NADIA has it on record, not marked as deleted."""
 
     message_id: int
-    text: str
     edited_at: datetime | None
 
 
@@ -77,8 +76,8 @@ Difference: TypeAlias = Missing | Changed | Gone
 class TelegramHistoryManager:
     """Reads histories of one account, no faster than Telegram allows (baseline 2.3).
 
-    The limiter sits flood waits out, within reason. Everything else that the gateway raises passes through; the caller
-    goes on later from the last message that it was given.
+    The gateway takes the turns; flood waits are sat out here, within reason. Everything else that the gateway raises
+    passes through; the caller goes on later from the last message that it was given.
 
     Parameters
     ----------
@@ -124,7 +123,7 @@ class TelegramHistoryManager:
         """Yield the chats whose newest message is above one, the one with the newest message first.
 
         A chat that gets a message while the list is being read moves to its head, past the reader; so the head is read
-        again until one request showed all that was new. Such a chat may come twice.
+        again until nothing in it is new. Such a chat may come twice.
 
         Parameters
         ----------
@@ -132,12 +131,12 @@ class TelegramHistoryManager:
             Id of the newest message for which nothing can be missing.
         """
         while True:
-            newest, count = above, 0
+            newest = above
             async with aclosing(self._walk(above)) as walk:
                 async for dialog in walk:
-                    newest, count = max(newest, dialog.top_message_id), count + 1
+                    newest = max(newest, dialog.top_message_id)
                     yield dialog
-            if count < PAGE:
+            if newest == above:
                 return
             above = newest
 
@@ -218,14 +217,15 @@ class TelegramHistoryManager:
     async def _walk(self, above: int) -> AsyncGenerator[Dialog, None]:
         """Walk down the list of dialogs once.
 
-        Telegram's list cannot be entered in the middle: after a flood wait it is begun again, and what was yielded is
+        A gateway's list cannot be entered in the middle: after a flood wait it is begun again, and what was yielded is
         passed over, and what has moved to the head too, which is for the caller's next walk.
         """
         lowest: int | None = None
         floods = 0
         while True:
+            await self._limiter.sit_out()
             try:
-                async with aclosing(self._listed()) as dialogs:
+                async with _closing(self._gateway.dialogs()) as dialogs:
                     async for dialog in dialogs:
                         if dialog.top_message_id <= above:
                             return
@@ -240,20 +240,15 @@ class TelegramHistoryManager:
             else:
                 return
 
-    async def _listed(self) -> AsyncGenerator[Dialog, None]:
-        """Walk through the gateway's dialogs, taking a turn for each page of them."""
-        dialogs = self._gateway.dialogs()
-        try:
-            for number in itertools.count():
-                if number % PAGE == 0:
-                    await self._limiter.wait()
-                dialog = await anext(dialogs, None)
-                if dialog is None:
-                    return
-                yield dialog
-        finally:
-            if isinstance(dialogs, AsyncGenerator):
-                await dialogs.aclose()
+
+@asynccontextmanager
+async def _closing(dialogs: AsyncIterator[Dialog]) -> AsyncGenerator[AsyncIterator[Dialog], None]:
+    """Close what may be a generator, so that it does not wait half-read for the garbage collector."""
+    try:
+        yield dialogs
+    finally:
+        if isinstance(dialogs, AsyncGenerator):
+            await dialogs.aclose()
 
 
 def _in_order(recorded: Iterable[Recorded], *, after_id: int, through_id: int | None) -> Iterator[Recorded]:
@@ -266,7 +261,7 @@ def _in_order(recorded: Iterable[Recorded], *, after_id: int, through_id: int | 
 
 
 def _is_edited(message: IncomingMessage, record: Recorded) -> bool:
-    """Tell whether the text changed after it was recorded; one that PostgreSQL stored a little differently did not."""
-    if message.edited_at is None or message.text == record.text:
+    """Tell whether it was edited after it was recorded, be it the text or what it carries."""
+    if message.edited_at is None:
         return False
     return record.edited_at is None or message.edited_at > record.edited_at

@@ -3,7 +3,8 @@
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
 import structlog
@@ -33,10 +34,13 @@ MOST_FLOOD_WAITS: Final = 10
 
 
 class RequestLimiter:
-    """Lets the requests of one account through one after the other, in the order in which they asked.
+    """Lets the reading requests of one account through one after the other, in the order in which they asked.
 
     There is no burst: each follows the one before at the distance that the rate asks for. A flood wait stops all of
     them for as long as Telegram says and halves the rate; then it rises again slowly.
+
+    A gateway takes a `turn` for each request that it makes; whoever asks the gateway waits by `call` until the pauses
+    that Telegram asks for are over. Sending takes no turns.
 
     Parameters
     ----------
@@ -86,7 +90,7 @@ class RequestLimiter:
         return self._flood_wait_seconds
 
     async def call(self, request: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Make a request when it is its turn, and again after a flood wait.
+        """Ask a gateway for something outside of any pause, and again after a flood wait.
 
         Raises
         ------
@@ -94,13 +98,29 @@ class RequestLimiter:
             If Telegram asks for more than `LONGEST_WAIT_SECONDS`, or for a pause again and again.
         """
         for _ in range(MOST_FLOOD_WAITS):
+            await self.sit_out()
             try:
-                await self.wait()
                 return await request()
             except FloodWaitError as exc:
                 self.slow_down(exc)
-        await self.wait()
+        await self.sit_out()
         return await request()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None, None]:
+        """Wait for the turn of one request, which is made within; a flood wait that it meets holds up all others too.
+
+        Raises
+        ------
+        FloodWaitError
+            If Telegram has asked for a pause that lasts longer than `LONGEST_WAIT_SECONDS` from now.
+        """
+        await self.wait()
+        try:
+            yield
+        except FloodWaitError as exc:
+            self.slow_down(exc)
+            raise
 
     async def wait(self) -> None:
         """Wait for the turn of one request.
@@ -112,15 +132,22 @@ class RequestLimiter:
         """
         asked = self._monotonic()
         async with self._turn:
-            while (seconds := self._next_turn() - self._monotonic()) > 0:
-                if seconds > LONGEST_WAIT_SECONDS:
-                    raise FloodWaitError(math.ceil(seconds))
-                await self._sleep(seconds)
+            await self._sleep_until(self._next_turn)
             self._last = self._monotonic()
             self._asked_since_flood = True
         REQUESTS.inc()
         REQUEST_WAIT_SECONDS.inc(self._last - asked)
         REQUEST_RATE.labels(self._account_id).set(self.rate)
+
+    async def sit_out(self) -> None:
+        """Wait until a pause that Telegram has asked for is over; this takes no turn.
+
+        Raises
+        ------
+        FloodWaitError
+            If it lasts longer than `LONGEST_WAIT_SECONDS` from now.
+        """
+        await self._sleep_until(lambda: self._paused_until)
 
     def slow_down(self, flood: FloodWaitError) -> None:
         """Let nobody through for as long as Telegram says, and fewer after that.
@@ -144,6 +171,13 @@ class RequestLimiter:
         REQUEST_RATE.labels(self._account_id).set(self.rate)
         if flood.seconds > LONGEST_WAIT_SECONDS:
             raise flood
+
+    async def _sleep_until(self, moment: Callable[[], float]) -> None:
+        """Sleep until a moment, which a flood wait may move meanwhile."""
+        while (seconds := moment() - self._monotonic()) > 0:
+            if seconds > LONGEST_WAIT_SECONDS:
+                raise FloodWaitError(math.ceil(seconds))
+            await self._sleep(seconds)
 
     def _next_turn(self) -> float:
         return max(self._paused_until, self._last + 1.0 / self.rate)

@@ -306,6 +306,9 @@ def _progress(detail: ItemDetail) -> Progress | None:
     sent = sum(row.state == "sent" for row in rows)
     match detail.item.state:
         case BatchState.APPROVED:
+            waits = next((row.last_error for row in rows if row.last_error), None)
+            if waits is not None:
+                return Progress(f"Approved: it {waits}.", "warn")
             return Progress("Approved: it leaves in a moment.", "good")
         case BatchState.SENDING:
             return Progress(f"Being sent: {sent} of {len(rows)} are out.", "good")

@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from nadia.app import revocation
+from nadia.app import bot, revocation
 from nadia.app.bot import AccountRunner, MakeGateway, bot_parts
 from nadia.app.context import ProcessContext
 from nadia.app.factory import open_context
@@ -17,6 +18,9 @@ from nadia.app.supervision import run_parts
 from nadia.conversations.batches import Sealed
 from nadia.embedded.endpoints import RedisEndpoint
 from nadia.settings import Config
+from nadia.telegram.errors import GatewayDisconnectedError
+from nadia.telegram.gateway import Update
+from nadia.telegram.limiter import RequestLimiter
 from nadia.telegram.ownership import Ownership
 from nadia.telegram.sandbox.control import SandboxControl
 from nadia.telegram.sandbox.customer import CustomerClient
@@ -64,7 +68,10 @@ async def acting(context: ProcessContext) -> AsyncIterator[None]:
 
 def runner(context: ProcessContext, make_gateway: MakeGateway) -> AccountRunner:
     return AccountRunner(
-        context=context, make_gateway=make_gateway, revocation=PassingRevocation(database=context.database)
+        context=context,
+        make_gateway=make_gateway,
+        revocation=PassingRevocation(database=context.database),
+        limiter=RequestLimiter(account_id="sandbox"),
     )
 
 
@@ -141,6 +148,38 @@ async def test_a_session_that_stays_revoked_is_one_notice_until_it_worked_again(
         await until(context, REVOKED + " HAVING count(*) = 2")
         running.cancel()
         await asyncio.wait({running})
+
+
+class BreaksOff(SandboxGateway):
+    """Connects, and loses the link as soon as it is read."""
+
+    async def updates(self) -> AsyncIterator[Update]:
+        raise GatewayDisconnectedError("the link broke")
+        yield
+
+
+@pytest.mark.parametrize(
+    ("settled", "delays"), [(30.0, [0.01, 0.02, 0.04, 0.08, 0.16]), (0.0, [0.01] * 5)], ids=["at once", "later"]
+)
+async def test_a_link_that_breaks_at_once_is_tried_ever_less_often(
+    context: ProcessContext, monkeypatch: pytest.MonkeyPatch, settled: float, delays: list[float]
+) -> None:
+    monkeypatch.setattr(bot, "_FIRST_RECONNECT_SECONDS", 0.01)
+    monkeypatch.setattr(bot, "_SETTLED_SECONDS", settled)
+
+    def make_gateway() -> SandboxGateway:
+        return BreaksOff(account_id="sandbox", address=context.endpoints.sandbox, request_timeout=5)
+
+    with capture_logs() as logs:
+
+        def waited() -> list[object]:
+            return [entry["delay"] for entry in logs if entry["event"] == "account.disconnected"]
+
+        running = asyncio.create_task(runner(context, make_gateway).run())
+        await tried(lambda: len(waited()), more=len(delays))
+        running.cancel()
+        await asyncio.wait({running})
+    assert waited()[: len(delays)] == delays
 
 
 async def tried(count: Callable[[], int], *, more: int) -> None:

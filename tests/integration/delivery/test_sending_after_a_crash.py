@@ -13,7 +13,7 @@ from nadia.delivery.ledger import Ledger
 from nadia.delivery.reply import ReplySender
 from nadia.delivery.typing import TypingSimulator
 from nadia.review.models import Resolution
-from nadia.telegram.errors import GatewayError, RandomIdDuplicateError, SendUncertainError
+from nadia.telegram.errors import GatewayError, RandomIdDuplicateError, SendUncertainError, TelegramTroubleError
 from nadia.telegram.gateway import IncomingMessage, SentMessage
 from nadia.telegram.sandbox.address import UnixAddress
 from nadia.telegram.sandbox.faults import FaultKind
@@ -200,6 +200,28 @@ async def test_a_history_that_cannot_be_read_for_long_is_left_to_a_person(office
     assert "cannot be read" in ((await office.world.desk.item(batch_id)).item.parked_reason or "")
 
 
+async def test_telegrams_trouble_with_one_chat_holds_up_no_other_reply(office: PostOffice) -> None:
+    broken, fine = await office.customer(), await office.customer()
+    batch_id = await left_in_sending(office, broken, "one")
+
+    class Illegible(Through):
+        async def history(
+            self, *, chat_id: int, after_id: int | None = None, before_id: int | None = None, limit: int = 100
+        ) -> list[IncomingMessage]:
+            raise TelegramTroubleError("an answer that nobody can read")
+
+    async with office.delivering(wrap=Illegible) as delivery:
+        await until(lambda: is_postponed(office, batch_id), what="the first look")
+        assert not delivery._hold.is_on
+        await office.reaches(await office.approved(fine, "yes"), "sent")
+        assert await office.world.state(batch_id) == "sending"
+        await office.world.execute(
+            "UPDATE outbox SET send_after = now(), sending_since = now() - interval '6 minutes' WHERE batch_id = %s",
+            batch_id,
+        )
+        await office.reaches(batch_id, "parked")
+
+
 async def test_a_history_that_has_to_wait_is_read_later(office: PostOffice) -> None:
     conversation = await office.customer()
     batch_id = await left_in_sending(office, conversation, "one")
@@ -238,6 +260,25 @@ async def test_a_history_longer_than_a_page_is_read_to_the_attempt(office: PostO
     for number in range(120):
         await office.network.write(conversation.chat_id, f"{number}")
     async with office.delivering():
+        await office.reaches(batch_id, "sent")
+    assert await office.received(conversation) == ["one"]
+
+
+async def test_a_page_that_is_only_short_does_not_hide_what_was_sent(office: PostOffice) -> None:
+    conversation = await office.customer()
+    batch_id = await left_in_sending(office, conversation, "one")
+    for number in range(5):
+        await office.network.write(conversation.chat_id, f"{number}")
+    await office.network.post_from_phone(conversation.chat_id, "one")
+
+    class ShortPages(Through):
+        async def history(
+            self, *, chat_id: int, after_id: int | None = None, before_id: int | None = None, limit: int = 100
+        ) -> list[IncomingMessage]:
+            page = await self.real.history(chat_id=chat_id, after_id=after_id, before_id=before_id, limit=limit)
+            return page[:2]
+
+    async with office.delivering(wrap=ShortPages):
         await office.reaches(batch_id, "sent")
     assert await office.received(conversation) == ["one"]
 

@@ -16,7 +16,14 @@ from nadia.embedded.servers import EmbeddedServers
 from nadia.errors import UnavailableError
 from nadia.metrics import REGISTRY
 from nadia.postgres.database import Connection, Database
-from nadia.telegram.errors import AccountRevokedError, GatewayDisconnectedError, SendRefusedError, SendUncertainError
+from nadia.telegram.errors import (
+    AccountRevokedError,
+    GatewayDisconnectedError,
+    GatewayError,
+    SendRefusedError,
+    SendUncertainError,
+    TelegramTroubleError,
+)
 from nadia.telegram.gateway import IncomingMessage, SentMessage
 from nadia.telegram.sandbox.faults import FaultKind, FaultPlan
 from nadia.telegram.sandbox.gateway import SandboxGateway
@@ -209,6 +216,32 @@ async def test_a_refusal_is_not_settled_while_the_history_cannot_be_read(office:
 
 async def has_error(office: PostOffice, batch_id: int, words: str) -> bool:
     return words in ((await office.world.outbox_rows(batch_id))[0]["last_error"] or "")
+
+
+@pytest.mark.parametrize("trouble", [TelegramTroubleError, SendUncertainError])
+async def test_trouble_with_one_reply_that_does_not_end_is_left_to_a_person(
+    office: PostOffice, trouble: type[GatewayError]
+) -> None:
+    broken, fine = await office.customer(), await office.customer()
+
+    class Troubled(Through):
+        async def send(self, *, chat_id: int, text: str, random_id: int) -> SentMessage:
+            if chat_id == broken.chat_id:
+                raise trouble("Telegram has trouble of its own")
+            return await self.real.send(chat_id=chat_id, text=text, random_id=random_id)
+
+    batch_id = await office.approved(broken, "one")
+    async with office.delivering(wrap=Troubled):
+        await until(lambda: is_postponed(office, batch_id), what="the first attempt")
+        await office.reaches(await office.approved(fine, "yes"), "sent")
+        assert await office.world.state(batch_id) == "sending"
+        await office.world.execute(
+            "UPDATE outbox SET send_after = now(), sending_since = now() - interval '6 minutes' WHERE batch_id = %s",
+            batch_id,
+        )
+        await office.reaches(batch_id, "parked")
+    assert await office.received(broken) == []
+    assert "trouble of its own" in ((await office.world.desk.item(batch_id)).item.parked_reason or "")
 
 
 async def test_a_commit_whose_answer_was_lost_is_counted_and_told_once(

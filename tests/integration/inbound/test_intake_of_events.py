@@ -71,6 +71,23 @@ async def test_a_changed_name_is_taken_over(core: Core) -> None:
     assert await core.value("SELECT count(*) FROM conversations") == 1
 
 
+async def test_a_name_that_telegram_does_not_tell_leaves_the_one_on_record(core: Core) -> None:
+    """An update in its short form names nobody, and who it is cannot always be asked for."""
+    await core.receive(7, peer=Peer(user_id=7, name="Mina", username="mina"))
+    await core.receive(7, peer=Peer(user_id=7, name=""))
+    assert await core.execute("SELECT name, username FROM people") == [{"name": "Mina", "username": "mina"}]
+    await core.receive(7, peer=Peer(user_id=7, name="Mina B."))
+    assert await core.execute("SELECT name, username FROM people") == [{"name": "Mina B.", "username": None}]
+
+
+async def test_somebody_new_is_called_by_the_number_until_telegram_tells_the_name(core: Core) -> None:
+    await core.receive(7, peer=Peer(user_id=7, name=""))
+    assert await core.execute("SELECT name, username FROM people") == [{"name": "7", "username": None}]
+    await core.receive(7, peer=Peer(user_id=7, name=""))
+    await core.receive(7, peer=Peer(user_id=7, name="Mina", username="mina"))
+    assert await core.execute("SELECT name, username FROM people") == [{"name": "Mina", "username": "mina"}]
+
+
 @pytest.mark.parametrize(
     "peer",
     [
@@ -109,7 +126,7 @@ async def test_service_accounts_and_bots_leave_no_trace_anywhere(core: Core, pee
 async def test_hostile_text_is_kept_as_far_as_it_can_be(core: Core, text: str, stored: str) -> None:
     message = await core.receive(7, text, peer=Peer(user_id=7, name=text, username=text))
     assert await core.value("SELECT text FROM messages") == stored
-    assert await core.execute("SELECT name, username FROM people") == [{"name": stored, "username": stored}]
+    assert await core.execute("SELECT name, username FROM people") == [{"name": stored or "7", "username": stored}]
     await give(core, MessageEdited(7, message.message_id, text + text, START))
     conversation = await core.customer(7)
     assert len(await core.memory.recall(conversation)) == 1

@@ -61,6 +61,14 @@ async def test_all_updates_are_on_record_and_the_position_is_the_last_ones(core:
     assert core.ownership.state == {"pts": 4}
 
 
+async def test_a_position_without_an_event_is_stored_and_nothing_recorded(core: Core) -> None:
+    updates = [*messages(core, 2), Update(event=None, state={"pts": 300})]
+    with pytest.raises(GatewayDisconnectedError):
+        await listener(core, ListedUpdates(updates)).run()
+    assert await core.value("SELECT count(*) FROM messages") == 2
+    assert await state(core) == {"pts": 300}
+
+
 async def test_the_next_update_is_not_asked_for_before_this_one_is_committed(core: Core) -> None:
     conversation = await core.customer()
     gateway = ListedUpdates(messages(core, 3))
@@ -80,6 +88,7 @@ async def test_the_next_update_is_not_asked_for_before_this_one_is_committed(cor
 async def test_a_crash_before_the_position_is_stored_repeats_without_doubling(core: Core) -> None:
     updates = messages(core, 4)
     for update in updates[:3]:  # and the process dies
+        assert update.event is not None
         await core.intake.receive(update.event, ownership=core.ownership, network=NETWORK)
     with pytest.raises(GatewayDisconnectedError):
         await listener(core, ListedUpdates(updates)).run()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from nadia.conversations.media import media_from_fields
-from nadia.telegram.gateway import Media, MessageEdited, MessageKind
+from nadia.telegram.gateway import IncomingMessage, Media, MessageEdited, MessageKind
 from support.core import NETWORK, START, Core, ScriptedDrafter
 
 VOICE = Media(reference="document:5", mime_type="audio/ogg", size=48_000, duration=11.5)
@@ -80,6 +80,46 @@ async def test_a_caption_is_edited_and_the_photo_stays(core: Core) -> None:
         assert await stored(core) == [{"kind": "photo", "text": text, "media": {"reference": "photo:4"}}]
     (entry,) = await core.memory.recall(await core.customer())
     assert (entry.kind, entry.text, entry.media) == ("photo", "", Media(reference="photo:4"))
+
+
+async def edit(core: Core, message: IncomingMessage, kind: MessageKind, media: Media | None, text: str = "") -> bool:
+    changed = MessageEdited(1001, message.message_id, text, START, kind=kind, media=media)
+    return await core.intake.receive(changed, ownership=core.ownership, network=NETWORK)
+
+
+async def test_an_edit_exchanges_what_a_message_carries(core: Core) -> None:
+    message = await core.receive(text="see this")
+    await core.memory.recall(await core.customer())
+    for kind, media in (
+        (MessageKind.PHOTO, Media(reference="photo:4")),
+        (MessageKind.PHOTO, Media(reference="photo:5")),  # and not a word of difference
+        (MessageKind.DOCUMENT, FILE),
+        (MessageKind.TEXT, None),
+    ):
+        before = await core.value("SELECT revision FROM conversations")
+        assert await edit(core, message, kind, media, "see this")
+        assert not await edit(core, message, kind, media, "see this")
+        assert await core.value("SELECT revision FROM conversations") == before + 1
+        (row,) = await stored(core)
+        assert (row["kind"], media_from_fields(row["media"]), row["text"]) == (kind.value, media, "see this")
+        (entry,) = await core.memory.recall(await core.customer())
+        assert (entry.kind, entry.media) == (kind.value, media)
+
+
+async def test_what_a_sender_makes_up_in_an_edit_is_kept_as_far_as_it_can_be(core: Core) -> None:
+    message = await core.receive(text="hi")
+    hostile = Media(reference="document:\x00", name="\ud800" * 10_000, duration=math.inf)
+    assert await edit(core, message, MessageKind.VOICE, hostile)
+    assert not await edit(core, message, MessageKind.VOICE, hostile)
+    (row,) = await stored(core)
+    assert row["media"] == {"reference": "document:\ufffd", "name": "\ufffd" * 200}
+
+
+async def test_a_photo_that_is_told_of_before_its_message_is_taken_over(core: Core) -> None:
+    read = core.message(text="see this")
+    assert not await edit(core, read, MessageKind.PHOTO, Media(reference="photo:4"), "see that")
+    await core.intake.receive(read, ownership=core.ownership, network=NETWORK)
+    assert await stored(core) == [{"kind": "photo", "text": "see that", "media": {"reference": "photo:4"}}]
 
 
 async def test_a_message_whose_edit_came_first_carries_the_edited_words(core: Core) -> None:

@@ -115,6 +115,73 @@ async def test_some_messages_are_named_one_by_one(nadia: Terminal, world: World)
     assert await states(world.execute) == ["released", "held", "released"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["pass"], "is not silenced"),
+        (["release"], "nothing of person"),
+        (["discard"], "nothing of person"),
+        (["release", "--message", "4711"], "message 4711 is not held"),
+    ],
+)
+async def test_a_dry_run_refuses_what_the_command_refuses(
+    nadia: Terminal, world: World, arguments: list[str], said: str
+) -> None:
+    command, *options = arguments
+    person_id = await person_of(world.execute, (await world.customer()).id)
+    asked = (command, str(person_id), *options, "--reason", "x")
+    foreseen, refused = await asyncio.gather(nadia(*asked, "--dry-run"), nadia(*asked))
+    assert said in foreseen.err
+    assert (foreseen.code, foreseen.err, foreseen.out) == (refused.code, refused.err, "")
+
+
+async def test_a_dry_run_foresees_what_would_not_change(nadia: Terminal, world: World) -> None:
+    person = str(await person_of(world.execute, (await world.customer()).id))
+    assert "nothing would change" in (await nadia("deactivate", person, "--reason", "x", "--dry-run")).out
+    assert "silence Mina" in (await nadia("activate", person, "--reason", "x", "--dry-run")).out
+    await nadia("activate", person, "--reason", "x")
+    assert "nothing would change" in (await nadia("activate", person, "--reason", "x", "--dry-run")).out
+    assert "next burst" in (await nadia("pass", person, "--reason", "x", "--dry-run")).out
+    await nadia("pass", person, "--reason", "x")
+    assert "nothing would change" in (await nadia("pass", person, "--reason", "x", "--dry-run")).out
+    assert [event for event, *_ in await steps(world.execute)] == ["activated", "pass_granted"]
+
+
+async def test_a_dry_run_counts_all_that_is_held_and_show_says_where_it_stops(nadia: Terminal, world: World) -> None:
+    conversation = await world.customer()
+    person = str(await person_of(world.execute, conversation.id))
+    await world.says(conversation, "hello")
+    await world.execute(
+        "INSERT INTO messages (conversation_id, telegram_account_id, chat_id, telegram_message_id, direction, author, "
+        "kind, text, sent_at) SELECT conversation_id, telegram_account_id, chat_id, 1000 + n, direction, author, kind, "
+        "text, sent_at FROM messages, generate_series(1, 501) n"
+    )
+    await nadia("activate", person, "--reason", "flood")
+    (last,) = await world.execute("SELECT max(message_id) AS id FROM quarantine_messages")
+    planned = await nadia("discard", person, "--reason", "x", "--dry-run")
+    assert "502 held messages, 0 parked items" in planned.out
+    planned = await nadia("release", person, "--message", str(last["id"]), "--reason", "x", "--dry-run")
+    assert "1 held messages" in planned.out
+    assert "and 2 more" in (await nadia("show", person)).out
+
+
+async def test_the_list_says_that_there_are_more(nadia: Terminal, world: World) -> None:
+    await world.execute(
+        "WITH people AS (INSERT INTO people (network, telegram_user_id, name) "
+        "SELECT 'sandbox', n, 'Mina' FROM generate_series(1, 500) n RETURNING id) "
+        "INSERT INTO user_protocol_status (person_id, reason, activated_by, keeps) "
+        "SELECT id, 'x', 'account:1', '7 days' FROM people"
+    )
+    whole = await nadia("list")
+    assert (len(whole.out.splitlines()), whole.err) == (501, "")
+    await nadia("activate", str(await person_of(world.execute, (await world.customer()).id)), "--reason", "x")
+    cut, as_json = await asyncio.gather(nadia("list"), nadia("list", "--json"))
+    assert len(cut.out.splitlines()) == 501
+    assert len(json.loads(as_json.out)) == 500
+    for printed in (cut, as_json):
+        assert "more are silenced" in printed.err
+
+
 async def test_the_launcher_makes_verifies_and_takes_back_only_its_tables(
     database: ClonedDatabase, tmp_path: Path
 ) -> None:

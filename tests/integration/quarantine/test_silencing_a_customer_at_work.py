@@ -210,6 +210,116 @@ async def left_in_sending(office: PostOffice, *, sent: bool) -> int:
     return batch_id
 
 
+async def half_sent(world: World, conversation: Conversation, reviewer: ReviewerRef) -> int:
+    """A reply of which the first bubble is out and the second has not begun to leave."""
+    batch_id = await world.approved(conversation, reviewer, "one", "two")
+    await world.execute("UPDATE batches SET state = 'sending' WHERE id = %s", batch_id)
+    await world.execute(
+        "UPDATE outbox SET state = 'sent', attempts = 1, telegram_message_id = 900, sent_at = now() "
+        "WHERE batch_id = %s AND position = 0",
+        batch_id,
+    )
+    return batch_id
+
+
+async def begins_to_leave(world: World, batch_id: int, *, position: int) -> None:
+    await world.execute(
+        "UPDATE outbox SET state = 'sending', attempts = 1, sending_since = clock_timestamp(), after_message_id = 1 "
+        "WHERE batch_id = %s AND position = %s",
+        batch_id,
+        position,
+    )
+
+
+async def test_the_rest_of_a_half_sent_reply_does_not_leave_after_a_silence_that_delivery_never_saw(
+    world: World, reviewer: ReviewerRef
+) -> None:
+    conversation = await world.customer()
+    batch_id = await half_sent(world, conversation, reviewer)
+    person_id = await silence(world, conversation)
+    assert await world.state(batch_id) == "parked"
+    assert await states(world.execute) == ["held"]
+    await world.quarantine.deactivate(person_id, reason="x", actor=ANN)
+    assert await world.state(batch_id) == "in_review"
+    assert [row["state"] for row in await world.outbox_rows(batch_id)] == ["sent", "cancelled"]
+
+
+async def test_the_rest_of_a_reply_is_parked_also_where_nobody_sends_any_more(
+    world: World, reviewer: ReviewerRef
+) -> None:
+    conversation = await world.customer()
+    batch_id = await half_sent(world, conversation, reviewer)
+    await begins_to_leave(world, batch_id, position=1)
+    await silence(world, conversation)
+    assert await world.quarantine.enforce() == 0  # nobody knows yet whether it left
+    assert await world.state(batch_id) == "sending"
+    await world.execute(
+        "UPDATE outbox SET state = 'queued', sending_since = NULL, after_message_id = NULL WHERE state = 'sending'"
+    )
+    assert await world.quarantine.enforce() == 1
+    assert await world.state(batch_id) == "parked"
+
+
+async def parked_behind_a_newer_item(world: World, conversation: Conversation) -> tuple[int, int, int]:
+    """A silenced customer's parked item, their message that was released meanwhile, in an item, and the person."""
+    older = await world.drafted(conversation)
+    person_id = await silence(world, conversation)
+    await world.says(conversation, "and to France?")
+    await world.batches.seal(conversation.id)
+    (last,) = await world.execute("SELECT max(id) AS id FROM messages")
+    await world.quarantine.release(person_id, message_ids=[last["id"]], reason="this one", actor=ANN)
+    (newer,) = await world.execute("SELECT max(id) AS id FROM batches")
+    assert (await world.state(older), await world.state(newer["id"])) == ("parked", "sealed")
+    return older, newer["id"], person_id
+
+
+async def items_of_messages(world: World) -> list[int | None]:
+    return [row["batch_id"] for row in await world.execute("SELECT batch_id FROM messages ORDER BY id")]
+
+
+@pytest.mark.parametrize("decide", ["deactivate", "grant_pass", "release"])
+async def test_a_parked_item_behind_a_newer_one_ends_and_its_messages_join_that(world: World, decide: str) -> None:
+    conversation = await world.customer()
+    older, newer, person_id = await parked_behind_a_newer_item(world, conversation)
+    outcome = await getattr(world.quarantine, decide)(person_id, reason="go on", actor=ANN)
+    assert (outcome.messages, outcome.items) == (1, 1)
+    assert await items_of_messages(world) == [newer, newer]
+    assert (await world.state(older), await world.state(newer)) == ("rejected", "sealed")
+    assert await states(world.execute) == ["released", "released"]
+    assert newer in world.wanted_drafts
+    assert older not in world.wanted_drafts
+    (moved,) = await world.execute(
+        "SELECT after FROM audit_log WHERE subject = %s ORDER BY id DESC LIMIT 1", f"batch:{older}"
+    )
+    assert moved["after"] == {"state": "rejected", "reason": f"its messages went on with item {newer}"}
+
+
+async def test_an_approved_newer_item_comes_back_when_the_messages_of_the_older_one_join_it(
+    world: World, reviewer: ReviewerRef
+) -> None:
+    conversation = await world.customer()
+    _, newer, person_id = await parked_behind_a_newer_item(world, conversation)
+    await world.approve(newer, reviewer, "Six euros.")
+    await world.quarantine.deactivate(person_id, reason="x", actor=ANN)
+    assert await world.state(newer) == "in_review"
+    assert [row["state"] for row in await world.outbox_rows(newer)] == ["cancelled"]
+    assert await items_of_messages(world) == [newer, newer]
+
+
+async def test_messages_of_an_older_item_wait_while_a_bubble_of_the_newer_one_is_leaving(
+    world: World, reviewer: ReviewerRef
+) -> None:
+    conversation = await world.customer()
+    older, newer, person_id = await parked_behind_a_newer_item(world, conversation)
+    await world.approve(newer, reviewer, "Six euros.")
+    await world.execute("UPDATE batches SET state = 'sending' WHERE id = %s", newer)
+    await begins_to_leave(world, newer, position=0)
+    await world.quarantine.deactivate(person_id, reason="x", actor=ANN)
+    assert (await world.state(older), await world.state(newer)) == ("rejected", "sending")
+    assert await items_of_messages(world) == [None, newer]
+    assert [waiting.messages for waiting in await world.batches.buffering()] == [1]  # pacing's net seals it
+
+
 async def test_an_item_with_a_pass_is_approved_and_sent_while_the_silence_goes_on(office: PostOffice) -> None:
     world = office.world
     conversation = await office.customer()

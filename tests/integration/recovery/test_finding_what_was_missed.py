@@ -84,8 +84,8 @@ async def test_what_recovery_found_above_the_live_messages_is_no_low_mark(downti
     downtime.write(2, "missed")
     downtime.write(3, "missed too")
 
-    def fail_at_the_second_chat(request: str) -> None:
-        if request == "history" and downtime.telegram.requests.count("history") > 1:
+    def fail_at_the_second_chat(request: str) -> None:  # one takes its newest page, and what was missed
+        if request == "history" and downtime.telegram.requests.count("history") > 2:
             raise GatewayDisconnectedError("the link is gone")
 
     downtime.telegram.before = fail_at_the_second_chat
@@ -232,6 +232,20 @@ async def test_an_account_never_read_before_begins_with_what_is_young_enough(dow
     await downtime.recover(downtime.agent(maximum_age_hours=24))
     assert await downtime.texts(1) == [f"{hours} h" for hours in range(24, 0, -1)]
     assert await downtime.texts(2) == []
+
+
+async def test_a_page_that_is_only_short_is_not_taken_for_the_end(downtime: Downtime) -> None:
+    await downtime.live(1, "known")
+    missed = [downtime.write(1, f"missed {number}").text for number in range(150)]
+    await downtime.recover()
+    assert await downtime.texts(1) == ["known", *missed]
+
+
+async def test_what_is_too_old_is_not_read_because_of_a_short_page(downtime: Downtime) -> None:
+    downtime.write(1, "long ago", hours_ago=500)
+    young = [downtime.write(1, f"young {number}", hours_ago=1).text for number in range(150)]
+    await downtime.recover(downtime.agent(maximum_age_hours=96))
+    assert await downtime.texts(1) == young
 
 
 async def test_bots_and_service_accounts_are_left_alone(downtime: Downtime) -> None:

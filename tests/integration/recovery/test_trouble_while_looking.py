@@ -14,8 +14,14 @@ from nadia.recovery.models import OperationState, RequestKind
 from nadia.recovery.requests import RecoveryRequests
 from nadia.recovery.status import RecoveryStatus
 from nadia.recovery.summaries import ChatSummaries
-from nadia.telegram.errors import FloodWaitError, GatewayDisconnectedError, GatewayError, HistoryUnavailableError
-from nadia.telegram.gateway import Peer, UpdatesLost
+from nadia.telegram.errors import (
+    FloodWaitError,
+    GatewayDisconnectedError,
+    GatewayError,
+    HistoryUnavailableError,
+    TelegramTroubleError,
+)
+from nadia.telegram.gateway import Media, MessageKind, Peer, UpdatesLost
 from support.core import ACCOUNT, NETWORK, ScriptedDrafter
 from support.recovering import Downtime
 
@@ -75,6 +81,52 @@ async def test_a_chat_that_can_never_be_read_is_left_to_a_person_and_holds_up_no
     assert [row["state"] for row in await downtime.operations()] == ["failed", "failed", "failed", "done"]
 
 
+async def test_chats_that_failed_are_tried_after_the_others(downtime: Downtime) -> None:
+    await downtime.live(99)
+    downtime.write(1, "readable")
+    for chat in (2, 3, 4):
+        downtime.write(chat, "unreadable")
+    real = downtime.telegram.history
+
+    async def history(**page: int) -> object:
+        if page["chat_id"] in (2, 3, 4):
+            raise TelegramTroubleError("an answer that nobody can read")
+        return await real(**page)
+
+    downtime.telegram.history = history  # type: ignore[assignment, method-assign]
+    await downtime.recover(downtime.agent(most_failures=2, most_attempts=3, tier_1_concurrency=1))
+
+    second = (await downtime.operations())[1]
+    assert (await downtime.chats())[1]["operation_id"] == second["id"], "read as soon as the first rest was over"
+    assert await downtime.texts(1) == ["readable"]
+    assert (await downtime.notices()).count("recovery.chat_unreadable") == 3
+
+
+async def test_a_chat_that_breaks_every_link_holds_up_not_even_the_least_urgent(downtime: Downtime) -> None:
+    await downtime.live(99)
+    downtime.write(2, "readable", hours_ago=60)
+    downtime.write(1, "breaks the link")
+    real = downtime.telegram.history
+
+    async def history(**page: int) -> object:
+        if page["chat_id"] == 1:
+            raise GatewayDisconnectedError("the link broke")
+        return await real(**page)
+
+    downtime.telegram.history = history  # type: ignore[assignment, method-assign]
+    begun = downtime.monotonic
+    async with downtime.looking(downtime.agent(most_failures=3)):
+        await downtime.ended("failed")
+        assert await downtime.texts(2) == ["readable"]
+        downtime.telegram.history = real  # type: ignore[method-assign]
+        await downtime.until_closed()
+
+    assert [row["state"] for row in await downtime.operations()] == [*["interrupted"] * 3, "failed", "done"]
+    assert downtime.monotonic - begun >= 30, "it rests, though the chats could be listed each time"
+    assert await downtime.texts(1) == ["breaks the link"]
+    assert (await downtime.chats())[1]["attempts"] == 0, "a link that broke is not the chat's fault"
+
+
 async def test_edits_and_deletions_that_no_update_told_of_are_taken_over(downtime: Downtime) -> None:
     kept, changed, gone = [await downtime.live(1, text) for text in ("kept", "chagned", "gone")]
     await downtime.recover()
@@ -99,6 +151,20 @@ async def test_edits_and_deletions_that_no_update_told_of_are_taken_over(downtim
     last = (await downtime.operations())[-1]
     assert (last["edits"], last["deletions"], last["messages_found"]) == (1, 1, 0)
     assert kept.message_id == 1
+
+
+async def test_a_photo_that_took_the_place_of_another_is_taken_over(downtime: Downtime) -> None:
+    written = replace(downtime.write(1, "my parcel"), kind=MessageKind.PHOTO, media=Media("photo:1"))
+    await downtime.core.intake.receive(written, ownership=downtime.core.ownership, network=NETWORK)
+    downtime.telegram.put(replace(written, media=Media("photo:2"), edited_at=downtime.clock.now))
+
+    for _ in range(2):
+        await lose_updates(downtime)
+        await downtime.recover()
+
+    (row,) = await downtime.core.execute("SELECT kind, text, media FROM messages")
+    assert row == {"kind": "photo", "text": "my parcel", "media": {"reference": "photo:2"}}
+    assert [operation["edits"] for operation in await downtime.operations()] == [1, 0]
 
 
 async def test_a_chat_that_was_read_before_the_loss_is_compared_again(downtime: Downtime) -> None:

@@ -9,9 +9,10 @@ import pytest
 from pydantic import SecretStr
 from telethon.tl import functions
 
-from nadia.app import account_watch, revocation
+from nadia.app import account_watch, revocation, supervision
 from nadia.app.bot import bot_parts
 from nadia.app.context import ProcessContext
+from nadia.app.factory import open_context
 from nadia.app.supervision import run_parts
 from nadia.app.telegram import session_keys, telegram_logins
 from nadia.conversations.batches import Sealed
@@ -20,8 +21,8 @@ from nadia.errors import UnavailableError
 from nadia.postgres.database import Connection
 from nadia.settings import Config
 from nadia.telegram import sessions
-from nadia.telegram.ownership import Ownerships
-from nadia.telegram.session_key import SessionKey
+from nadia.telegram.ownership import Ownership, Ownerships
+from nadia.telegram.session_key import SessionKey, SessionKeySource
 from nadia.telegram.sessions import StoredSession
 from nadia.telegram.telethon.login import log_out
 from support.eventually import eventually
@@ -230,6 +231,48 @@ async def test_a_session_that_cannot_be_opened_holds_up_no_other(
         assert str(folder) in str(session_keys(config).path)
 
 
+async def test_a_session_that_cannot_be_opened_is_one_notice_for_each_log_in(
+    context: ProcessContext, telegram: TelegramTestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = "SELECT 1 FROM notices WHERE topic = 'telegram.session_unreadable'"
+    desk = telegram.add_account("Desk", phone="+15550001")
+    await log_in(context, telegram, "desk", desk)
+    key = session_keys(context.config).path
+    away = key.rename(key.with_name("somewhere-else"))
+    monkeypatch.setattr(supervision, "_LONGEST_DELAY_SECONDS", 0.01)
+    monkeypatch.setattr(supervision, "_FIRST_DELAY_SECONDS", 0.01)
+    tries = 0
+    read = SessionKeySource.read
+
+    def counted(self: SessionKeySource) -> SessionKey:
+        nonlocal tries
+        tries += 1
+        return read(self)
+
+    monkeypatch.setattr(SessionKeySource, "read", counted)
+    async with acting(context):
+        await eventually(lambda: tries > 5)
+    async with acting(context):  # nor does another process say it again
+        so_far = tries
+        await eventually(lambda: tries > so_far + 5)
+        (notice,) = await rows(context, "SELECT * FROM notices")
+        assert (notice["severity"], notice["labels"]) == ("critical", {"account": "desk", "version": "1"})
+        assert str(key) in str(notice["summary"])
+        away.rename(key)
+        await connected(telegram, desk)
+
+        away = key.rename(away)
+        await sessions_again(context)
+        await until(context, told + " HAVING count(*) = 2")
+        assert await rows(context, told + " AND labels ->> 'version' = '2'")
+
+
+async def sessions_again(context: ProcessContext) -> None:
+    """Another log-in, as bots see it."""
+    async with context.database.connection() as conn:
+        await conn.execute("UPDATE telegram_sessions SET version = version + 1")
+
+
 async def test_a_process_that_stops_ends_all_its_accounts_in_order(
     context: ProcessContext, telegram: TelegramTestServer
 ) -> None:
@@ -318,3 +361,39 @@ async def test_a_revocation_that_postgresql_cannot_take_is_recorded_later_and_th
             assert not telegram.requests
         await until(context, "SELECT 1 FROM notices WHERE topic = 'telegram.account_revoked'")
         assert await rows(context, "SELECT 1 FROM telegram_sessions WHERE revoked_reason = 'SESSION_REVOKED'")
+
+
+async def test_a_revocation_is_recorded_though_the_account_was_lost_before_postgresql_could_take_it(
+    environment: dict[str, str], telegram: TelegramTestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Config.from_env(environment | {"NADIA_TELEGRAM_LEASE_SECONDS": "2"}, dotenv=None)
+    async with open_context(config, role="test") as context:
+        await lose_a_revoked_account(context, telegram, monkeypatch)
+
+
+async def lose_a_revoked_account(
+    context: ProcessContext, telegram: TelegramTestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = telegram.add_account("Desk", phone="+15550001")
+    await log_in(context, telegram, "desk", desk)
+    refusals = 0
+
+    async def away(conn: Connection, *, account_id: str, version: int, reason: str) -> bool:
+        nonlocal refusals
+        refusals += 1
+        raise UnavailableError("PostgreSQL cannot be reached")
+
+    async def lost(ownership: Ownership) -> bool:
+        return False
+
+    async with acting(context):
+        await connected(telegram, desk)
+        with monkeypatch.context() as patched:
+            patched.setattr(sessions, "revoke", away)
+            telegram.revoke(desk)
+            await eventually(lambda: refusals > 0)
+            patched.setattr(context.ownerships, "renew", lost)
+            await until(context, "SELECT 1 FROM telegram_accounts WHERE holder IS NOT NULL AND fencing_token > 1")
+        await until(context, "SELECT 1 FROM telegram_sessions WHERE revoked_reason = 'SESSION_REVOKED'")
+        await until(context, "SELECT 1 FROM telegram_accounts WHERE holder IS NULL")
+    assert await rows(context, "SELECT 1 FROM notices WHERE topic = 'telegram.account_revoked' HAVING count(*) = 1")

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 from telethon.tl import functions
 
 from nadia.conversations.batches import Sealed
@@ -161,3 +162,20 @@ async def test_an_owner_that_was_stopped_and_goes_on_never_acts_again_on_its_old
             "thank you",
             "you are welcome",
         ]
+
+
+async def test_no_answer_of_the_api_holds_a_number_or_a_session() -> None:
+    async with two_bots() as bots:
+        bots.telegram.write(bots.accounts["desk-0"], bots.customer, "hello")
+        await bots.recorded("hello")
+        await bots.system.start("api")
+        admin = {"Authorization": f"Bearer {bots.system.admin_token}"}
+        async with httpx.AsyncClient(base_url=bots.system.web_url(), headers=admin) as client:
+            described = (await client.get("/api/openapi.json")).json()["paths"]
+            plain = [path for path, ways in described.items() if "get" in ways and "{" not in path]
+            answers = {path: await client.get(path) for path in [*plain, "/metrics"] if not path.endswith("/live")}
+
+        assert "/api/v1/desk/queue" in answers
+        assert {path for path, answer in answers.items() if answer.status_code != 200} == set()
+        secrets = secrets_of(bots.telegram)
+        assert [secret for secret in secrets if any(secret in answer.text for answer in answers.values())] == []

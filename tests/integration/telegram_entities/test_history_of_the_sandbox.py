@@ -5,18 +5,11 @@ import asyncio
 import pytest
 
 from nadia.telegram.history import Changed, Gone, Missing, Recorded, TelegramHistoryManager
-from nadia.telegram.limiter import RequestLimiter
+from nadia.telegram.limiter import REQUESTS_PER_SECOND, RequestLimiter
 from nadia.telegram.sandbox.faults import FaultKind
 from nadia.telegram.sandbox.gateway import SandboxGateway
 from support.sandbox_network import ACCOUNT, SandboxNetwork
 from support.sleeping import SleepingClock
-
-
-@pytest.fixture
-async def gateway(network: SandboxNetwork) -> SandboxGateway:
-    gateway = network.gateway()
-    await gateway.connect(None)
-    return gateway
 
 
 @pytest.fixture
@@ -25,8 +18,19 @@ def clock() -> SleepingClock:
 
 
 @pytest.fixture
-def manager(gateway: SandboxGateway, clock: SleepingClock) -> TelegramHistoryManager:
-    limiter = RequestLimiter(account_id=ACCOUNT, monotonic=clock, sleep=clock.sleep)
+def limiter(clock: SleepingClock) -> RequestLimiter:
+    return RequestLimiter(account_id=ACCOUNT, monotonic=clock, sleep=clock.sleep)
+
+
+@pytest.fixture
+async def gateway(network: SandboxNetwork, limiter: RequestLimiter) -> SandboxGateway:
+    gateway = network.gateway(limiter=limiter)
+    await gateway.connect(None)
+    return gateway
+
+
+@pytest.fixture
+def manager(gateway: SandboxGateway, limiter: RequestLimiter) -> TelegramHistoryManager:
     return TelegramHistoryManager(gateway=gateway, limiter=limiter)
 
 
@@ -85,7 +89,7 @@ async def test_edits_and_deletions_that_nobody_told_of_are_noticed(
     ids = [await network.write(ann, text) for text in ("kept", "edited", "deleted", "missed")]
     await network.edit(ann, ids[1], "edited!")
     await network.delete(ann, [ids[2]])
-    recorded = [Recorded(ids[0], "kept", None), Recorded(ids[1], "edited", None), Recorded(ids[2], "deleted", None)]
+    recorded = [Recorded(message_id, None) for message_id in ids[:3]]
     match [difference async for difference in manager.verify_message_continuity(ann, recorded)]:
         case [Changed(found=changed), Gone(message_id=gone), Missing(found=missing)]:
             assert (changed.message.text, gone, missing.message.text) == ("edited!", ids[2], "missed")
@@ -93,16 +97,20 @@ async def test_edits_and_deletions_that_nobody_told_of_are_noticed(
             pytest.fail(f"{other}")
 
 
-async def test_several_readers_share_what_the_account_may_ask(network: SandboxNetwork, gateway: SandboxGateway) -> None:
+async def test_several_readers_share_what_the_account_may_ask(
+    network: SandboxNetwork, gateway: SandboxGateway, limiter: RequestLimiter, clock: SleepingClock
+) -> None:
     customers = [await network.add_customer(f"{number}") for number in range(10)]
     for customer in customers:
         await network.write(customer, f"from {customer}")
-    limiter = RequestLimiter(account_id=ACCOUNT, ceiling=200)
+    begun = clock.now
     managers = [TelegramHistoryManager(gateway=gateway, limiter=limiter) for _ in customers]
     texts = await asyncio.gather(
         *(missed(manager, customer) for manager, customer in zip(managers, customers, strict=True))
     )
     assert texts == [[f"from {customer}"] for customer in customers]
+    requests = 2 * len(customers)  # one for the message, one that finds nothing more
+    assert clock.now - begun == pytest.approx((requests - 1) / REQUESTS_PER_SECOND)
 
 
 async def test_a_summary_is_of_both_sides(network: SandboxNetwork, manager: TelegramHistoryManager) -> None:

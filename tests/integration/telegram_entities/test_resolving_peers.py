@@ -30,6 +30,7 @@ from nadia.telegram.errors import (
     GatewayError,
     HistoryUnavailableError,
     SendRefusedError,
+    TelegramTroubleError,
 )
 from nadia.telegram.metrics import ENTITY_LOOKUPS
 from nadia.telegram.ownership import Ownerships
@@ -53,6 +54,7 @@ class Directory:
     failures: list[Exception] = field(default_factory=list)
     fetched: list[int] = field(default_factory=list)
     walks: int = 0
+    broken_off_after: tuple[int, GatewayError] | None = None
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -67,10 +69,10 @@ class Directory:
 
     async def peers(self) -> AsyncIterator[ResolvedPeer]:
         self.walks += 1
-        for peer in self.chats:
+        for number, peer in enumerate(self.chats, 1):
             yield peer
-            if self.failures:
-                raise self.failures.pop(0)
+            if self.broken_off_after is not None and number == self.broken_off_after[0]:
+                raise self.broken_off_after[1]
 
 
 @dataclass
@@ -368,7 +370,7 @@ class TestFailures:
         self, resolver: EntityResolver, directory: Directory, clock: SleepingClock
     ) -> None:
         directory.known[42] = ANN.access_hash
-        directory.failures = [GatewayError("500") for _ in range(3)]
+        directory.failures = [TelegramTroubleError("500") for _ in range(3)]
         assert await resolver.ensure_entity_resolved(42) == ANN
         assert clock.slept == [0.5, 1.0, 2.0]
 
@@ -376,8 +378,8 @@ class TestFailures:
         self, resolver: EntityResolver, directory: Directory
     ) -> None:
         directory.known[42] = ANN.access_hash
-        directory.failures = [GatewayError("500") for _ in range(4)]
-        with pytest.raises(GatewayError, match="500"):
+        directory.failures = [TelegramTroubleError("500") for _ in range(4)]
+        with pytest.raises(TelegramTroubleError, match="500"):
             await resolver.ensure_entity_resolved(42)
         assert await resolver.ensure_entity_resolved(42) == ANN
 
@@ -399,33 +401,52 @@ class TestFailures:
         assert directory.fetched == [42]
         assert clock.slept == []
 
-    async def test_a_walk_that_is_broken_off_keeps_what_it_learnt_and_is_made_again(
+    @pytest.mark.parametrize("failure", [FloodWaitError(86_400), TelegramTroubleError("500")])
+    async def test_a_walk_that_telegram_breaks_off_keeps_what_it_learnt_and_is_not_begun_again_at_once(
+        self, resolver: EntityResolver, directory: Directory, clock: SleepingClock, failure: GatewayError
+    ) -> None:
+        """Otherwise the replies to somebody unknown would have it begun over and over, and none be parked."""
+        directory.chats = many(300)
+        directory.broken_off_after = (250, failure)
+        with pytest.raises(type(failure)):
+            await resolver.warm_up_from_dialogs()
+        assert await resolver.ensure_entity_resolved(1_249)
+        assert directory.fetched == []
+
+        for user_id in range(100):
+            with pytest.raises(PeerUnresolvedError):
+                await resolver.ensure_entity_resolved(user_id)
+        assert directory.walks == 1
+
+        clock.now += MISS_SECONDS
+        directory.broken_off_after = None
+        assert await resolver.ensure_entity_resolved(1_299)
+        assert directory.walks == 2
+
+    async def test_a_walk_that_breaks_with_the_link_is_begun_again_on_the_next(
         self, resolver: EntityResolver, directory: Directory
     ) -> None:
-        directory.chats = many(300)
-        walked = 0
+        directory.chats = [*many(3), ANN]
+        directory.broken_off_after = (2, GatewayDisconnectedError("the link is down"))
+        with pytest.raises(GatewayDisconnectedError):
+            await resolver.ensure_entity_resolved(42)
+        directory.broken_off_after = None
+        assert await resolver.ensure_entity_resolved(42) == ANN
 
-        async def peers() -> AsyncIterator[ResolvedPeer]:
-            nonlocal walked
-            for walked, peer in enumerate(directory.chats, 1):
-                if walked == 250 and not again:
-                    raise FloodWaitError(30)
-                yield peer
-
-        again: list[bool] = []
-        directory.peers = peers  # type: ignore[method-assign]
-        with pytest.raises(FloodWaitError):
-            await resolver.warm_up_from_dialogs()
-        assert await resolver.ensure_entity_resolved(1_150)
-        assert directory.fetched == []
-        again.append(True)
-        assert await resolver.warm_up_from_dialogs() == 300
+    async def test_a_pause_in_listing_chats_is_none_in_sending(
+        self, resolver: EntityResolver, directory: Directory
+    ) -> None:
+        directory.chats = [ANN, *many(3)]
+        directory.broken_off_after = (2, FloodWaitError(86_400))
+        assert await resolver.ensure_entity_resolved(42) == ANN
+        with pytest.raises(PeerUnresolvedError):
+            await resolver.ensure_entity_resolved(43)
 
     async def test_a_bot_has_no_dialogs_and_is_not_asked_for_them_again(
         self, resolver: EntityResolver, directory: Directory
     ) -> None:
         directory.chats = [BOB]
-        directory.failures = [HistoryUnavailableError()]
+        directory.broken_off_after = (1, HistoryUnavailableError())
         assert await resolver.warm_up_from_dialogs() == 1
         assert await resolver.warm_up_from_dialogs() == 0
         assert directory.walks == 1
@@ -503,6 +524,14 @@ class TestBounds:
         assert {ANN.user_id, BOB.user_id} <= set(resolver._memory), "whom the desk talks to stays"
         assert newest[-1].user_id not in resolver._memory, "the oldest chat went first"
 
+    async def test_a_list_that_tells_nothing_new_is_not_written_again(
+        self, resolver: EntityResolver, wired: Wired
+    ) -> None:
+        await resolver.learn([ANN, BOB])
+        async with wired.cut():
+            await resolver.learn([ANN, BOB])
+            assert len(resolver._unsaved) == 0
+
     async def test_a_huge_answer_is_kept_whole_on_record(self, resolver: EntityResolver, store: EntityStore) -> None:
         await resolver.remember(many(5_000))
         assert await store.get(ACCOUNT, 1_000) == 7_000
@@ -515,10 +544,6 @@ class TestBounds:
             for _ in range(1_000):
                 await resolver.remember([ANN, BOB])
             assert len(resolver._unsaved) == 0
-
-    async def test_nothing_to_remember_is_fine(self, resolver: EntityResolver) -> None:
-        await resolver.remember([])
-        await resolver._periodic_cleanup()
 
     async def test_two_processes_that_write_the_same_peers_do_not_stand_in_each_others_way(
         self, store: EntityStore, clock: SleepingClock
@@ -560,8 +585,13 @@ class TestStaleHashes:
         assert await resolver.ensure_entity_resolved(42) == newer
         assert await store.get(ACCOUNT, 42) == 5
 
-    async def test_forgetting_whom_nobody_knows_is_fine(self, resolver: EntityResolver) -> None:
+    async def test_forgetting_whom_nobody_knows_forgets_nobody_else(
+        self, resolver: EntityResolver, store: EntityStore
+    ) -> None:
+        await resolver.remember([BOB])
         await resolver.forget(ANN)
+        assert set(resolver._memory) == {BOB.user_id}
+        assert await store.get(ACCOUNT, BOB.user_id) == BOB.access_hash
 
     async def test_a_hash_that_was_refused_before_it_could_be_saved_is_not_saved(
         self, resolver: EntityResolver, store: EntityStore, wired: Wired
@@ -618,8 +648,8 @@ class TestTyping:
     async def test_does_not_repeat_a_question_that_failed(
         self, resolver: EntityResolver, directory: Directory, clock: SleepingClock
     ) -> None:
-        directory.failures = [GatewayError("500")]
-        with pytest.raises(GatewayError):
+        directory.failures = [TelegramTroubleError("500")]
+        with pytest.raises(TelegramTroubleError):
             await resolver._resolve_entity_for_typing(42)
         assert await resolver._resolve_entity_for_typing(42) is None
         assert directory.fetched == [42]

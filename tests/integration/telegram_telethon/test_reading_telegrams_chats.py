@@ -5,8 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from telethon.tl import functions, types
 
-from nadia.telegram.errors import FloodWaitError, HistoryUnavailableError, SendRefusedError
+from nadia.telegram import entities
+from nadia.telegram.entities import PeerUnresolvedError, ResolvedPeer
+from nadia.telegram.errors import FloodWaitError, HistoryUnavailableError, SendRefusedError, TelegramTroubleError
 from nadia.telegram.gateway import IncomingMessage, MessageKind
+from nadia.telegram.limiter import REQUESTS_PER_SECOND
 from nadia.telegram.telethon.gateway import TelethonGateway
 from support.mtproto.faults import Fault
 from support.servers import ClonedDatabase
@@ -14,6 +17,7 @@ from support.telethon_network import TelethonNetwork, telethon_network
 
 GetHistory = functions.messages.GetHistoryRequest
 GetDialogs = functions.messages.GetDialogsRequest
+GetUsers = functions.users.GetUsersRequest
 
 
 async def forwards(gateway: TelethonGateway, chat_id: int, *, limit: int = 100) -> list[IncomingMessage]:
@@ -118,15 +122,120 @@ async def test_a_flood_wait_is_the_callers_to_wait_for(network: TelethonNetwork,
     chat = await network.add_customer("Ana")
     await network.write(chat, "hi")
     network.telegram.faults.meet(GetHistory, Fault.flood_wait(21))
-    network.telegram.faults.meet(GetDialogs, Fault.flood_wait(22))
+    network.telegram.faults.meet(GetDialogs, Fault.flood_wait(86_400))
 
     with pytest.raises(FloodWaitError) as history:
         await gateway.history(chat_id=chat)
+    assert [m.text for m in await gateway.history(chat_id=chat)] == ["hi"]
     with pytest.raises(FloodWaitError) as dialogs:
         await anext(gateway.dialogs())
 
-    assert (history.value.seconds, dialogs.value.seconds) == (21, 22)
-    assert [m.text for m in await gateway.history(chat_id=chat)] == ["hi"]
+    assert (history.value.seconds, dialogs.value.seconds) == (21, 86_400)
+
+
+@pytest.mark.parametrize("walk", ["dialogs", "peers"])
+async def test_a_walk_through_the_chats_goes_on_where_a_flood_wait_stopped_it(
+    network: TelethonNetwork, gateway: TelethonGateway, walk: str
+) -> None:
+    """Begun again from the top, it might never get beyond what Telegram allows at once."""
+    chats = [await network.add_customer(f"customer {i}") for i in range(250)]
+    for chat in chats:
+        await network.write(chat, "hi")
+    begun = network.clock.now
+    walking = getattr(gateway, walk)()
+    first = await anext(walking)
+    network.telegram.faults.meet(GetDialogs, Fault.flood_wait(25))
+    found = [first] + [each async for each in walking]
+
+    assert [each.chat_id if walk == "dialogs" else each.user_id for each in found] == chats[::-1]
+    assert network.telegram.count(GetDialogs) == 4
+    assert 25 <= network.clock.now - begun < 26
+
+
+async def test_each_request_that_reads_takes_a_turn_and_sending_takes_none(
+    network: TelethonNetwork, gateway: TelethonGateway
+) -> None:
+    """One answer may hold few chats with people, or nothing but notices: what was found tells no number of requests."""
+    telegram, account = network.telegram, network.account
+    ana = telegram.user(await network.add_customer("Ana"))
+    for i in range(120):
+        telegram.write(account, telegram.add_user(f"bot {i}", bot=True), "rain")
+    await network.write(ana.user_id, "first")
+    for _ in range(25):
+        telegram.write(account, ana, "", action=types.MessageActionPhoneCall(call_id=1))
+    await network.write(ana.user_id, "last")
+
+    def read() -> int:
+        return telegram.count(GetHistory) + telegram.count(GetDialogs)
+
+    begun = network.clock.now
+    await forwards(gateway, ana.user_id, limit=10)
+    assert [dialog.chat_id async for dialog in gateway.dialogs()] == [ana.user_id]
+    assert [peer.user_id async for peer in gateway.peers()] == [ana.user_id]
+    assert read() >= 8
+    assert network.clock.now - begun == pytest.approx((read() - 1) / REQUESTS_PER_SECOND)
+
+    telegram.faults.meet(GetHistory, Fault.flood_wait(30))
+    with pytest.raises(FloodWaitError):
+        await gateway.history(chat_id=ana.user_id)
+    before = network.clock.now
+    await gateway.send(chat_id=ana.user_id, text="hi", random_id=1)
+    assert network.clock.now == before, "a pause in reading is none in sending"
+    await gateway.history(chat_id=ana.user_id)
+    assert network.clock.now >= before + 30
+
+
+async def test_a_day_long_pause_in_listing_chats_parks_one_reply_and_stops_no_other(
+    network: TelethonNetwork, gateway: TelethonGateway
+) -> None:
+    """A flood wait that comes from sending would hold the whole account."""
+    stranger = network.telegram.add_user("Ben")
+    network.telegram.faults.meet(GetDialogs, Fault.flood_wait(86_400))
+
+    with pytest.raises(PeerUnresolvedError):
+        await gateway.send(chat_id=stranger.user_id, text="hi", random_id=1)
+    ana = await network.add_customer("Ana")
+    await gateway.send(chat_id=ana, text="hi", random_id=2)
+    assert network.telegram.count(GetDialogs) == 1
+
+
+async def test_a_scan_of_all_chats_displaces_nobody_whom_the_desk_talks_to(
+    network: TelethonNetwork, gateway: TelethonGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entities, "MEMORY_SIZE", 20)
+    active = [ResolvedPeer(user_id, 1) for user_id in range(1, 16)]
+    await network.peers.remember(active)
+    chats = [await network.add_customer(f"customer {i}") for i in range(120)]
+    for chat in chats:
+        await network.write(chat, "hi")
+
+    assert len([dialog async for dialog in gateway.dialogs()]) == 120
+
+    held = set(network.peers._memory)
+    assert held == {peer.user_id for peer in active} | set(chats[-5:])
+    network.begin_anew()
+    assert await network.peers.ensure_entity_resolved(chats[0]), "all the others are on record"
+
+
+async def test_a_question_that_telegram_had_trouble_with_is_put_again(
+    network: TelethonNetwork, gateway: TelethonGateway
+) -> None:
+    ana = await network.add_customer("Ana")
+    network.telegram.faults.meet(GetUsers, *[Fault.internal()] * 3)
+
+    await gateway.send(chat_id=ana, text="hi", random_id=1)
+
+    assert await network.texts_of(ana) == ["hi"]
+    assert network.clock.slept == [0.5, 1.0, 2.0]
+
+
+async def test_trouble_that_lasts_is_told_and_no_miss(network: TelethonNetwork, gateway: TelethonGateway) -> None:
+    ana = await network.add_customer("Ana")
+    network.telegram.faults.meet(GetUsers, *[Fault.internal()] * 4)
+
+    with pytest.raises(TelegramTroubleError):
+        await network.peers.ensure_entity_resolved(ana)
+    assert await network.peers.ensure_entity_resolved(ana)
 
 
 async def test_who_is_in_the_list_of_chats_can_be_written_to(network: TelethonNetwork) -> None:

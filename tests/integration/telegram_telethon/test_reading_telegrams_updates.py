@@ -5,10 +5,11 @@ import random
 from collections.abc import AsyncIterator
 
 import pytest
-from telethon.tl import functions, types
+from telethon.tl import TLObject, functions, types
 
 from nadia.telegram.errors import (
     AccountRevokedError,
+    FloodWaitError,
     GatewayDisconnectedError,
     GatewayError,
     SendRefusedError,
@@ -17,6 +18,7 @@ from nadia.telegram.gateway import (
     Event,
     IncomingMessage,
     MessageEdited,
+    MessageKind,
     MessagesDeleted,
     Peer,
     State,
@@ -25,10 +27,11 @@ from nadia.telegram.gateway import (
     UpdatesLost,
 )
 from nadia.telegram.telethon.gateway import TelethonGateway
+from nadia.telegram.telethon.translation import FindPeer, event_of
 from support.gateway_contract import read_to_the_end, take, take_texts
 from support.mtproto.faults import Fault
 from support.servers import ClonedDatabase
-from support.telethon_network import TelethonNetwork, telethon_network
+from support.telethon_network import MEDIA, TelethonNetwork, telethon_network
 
 GetDifference = functions.updates.GetDifferenceRequest
 
@@ -37,7 +40,7 @@ def texts(updates: list[Update]) -> list[str]:
     return [update.event.text for update in updates if isinstance(update.event, IncomingMessage)]
 
 
-async def events(gateway: TelethonGateway, count: int) -> list[Event]:
+async def events(gateway: TelethonGateway, count: int) -> list[Event | None]:
     return [update.event for update in await take(gateway.updates(), count)]
 
 
@@ -161,21 +164,101 @@ async def test_a_flood_wait_for_what_was_missed_is_waited_for(network: TelethonN
     assert await take_texts(gateway.updates(), 1) == ["one"]
 
 
-async def test_trouble_with_what_was_missed_ends_the_reading_instead_of_passing_it_over(
-    network: TelethonNetwork,
+async def test_a_flood_wait_of_hours_ends_the_reading_and_stands_in_nobody_elses_way(network: TelethonNetwork) -> None:
+    chat = await network.add_customer("Ana")
+    beginning = await network.beginning()
+    network.telegram.faults.meet(GetDifference, Fault.flood_wait(7_200))
+    gateway = network.gateway()
+    await gateway.connect(beginning)
+
+    with pytest.raises(FloodWaitError) as caught:
+        await read_to_the_end(gateway.updates())
+    assert caught.value.seconds == 7_200
+    with pytest.raises(GatewayDisconnectedError):  # sending has no flood wait to keep
+        await gateway.send(chat_id=chat, text="hello", random_id=1)
+
+
+async def test_trouble_with_what_was_missed_is_waited_out_on_the_same_connection(
+    network: TelethonNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Telethon alone takes it for "nothing new" until something else happens, or for fifteen minutes."""
+    monkeypatch.setattr("nadia.telegram.telethon.updates._FIRST_PAUSE_SECONDS", 0.01)
     chat = await network.add_customer("Ana")
     beginning = await network.beginning()
     await network.write(chat, "one")
-    network.telegram.faults.meet(GetDifference, Fault.internal())
+    network.telegram.faults.meet(GetDifference, *[Fault.internal()] * 3)
+    network.telegram.requests.clear()
     gateway = network.gateway()
+    await gateway.connect(beginning)
+
+    assert await take_texts(gateway.updates(), 1) == ["one"]
+    assert network.telegram.count(GetDifference) == 4
+    assert network.telegram.count(functions.users.GetUsersRequest) == 1  # connected once
+
+
+async def test_an_error_that_does_not_pass_ends_the_reading_instead_of_passing_over_what_was_missed(
+    network: TelethonNetwork,
+) -> None:
+    chat = await network.add_customer("Ana")
+    beginning = await network.beginning()
+    await network.write(chat, "one")
+    network.telegram.faults.meet(GetDifference, Fault.error(400, "SOMETHING_NEW"))
+    gateway = network.gateway()
+    await gateway.connect(beginning)
+
+    with pytest.raises(GatewayError):
+        await read_to_the_end(gateway.updates())
+    with pytest.raises(GatewayDisconnectedError):  # a refusal of the reading is none of this message
+        await gateway.send(chat_id=chat, text="hello", random_id=1)
+    await gateway.connect(beginning)
+    assert await take_texts(gateway.updates(), 1) == ["one"]
+
+
+async def test_when_what_was_missed_is_never_answered_the_link_ends(network: TelethonNetwork) -> None:
+    """Telethon alone waits for ever, and says nothing."""
+    chat = await network.add_customer("Ana")
+    beginning = await network.beginning()
+    await network.write(chat, "hello?")
+    network.telegram.faults.meet(GetDifference, Fault.unanswered())
+    gateway = network.gateway(request_timeout=0.5)
     await gateway.connect(beginning)
 
     with pytest.raises(GatewayDisconnectedError):
         await read_to_the_end(gateway.updates())
+    with pytest.raises(GatewayDisconnectedError):
+        await gateway.history(chat_id=chat)
     await gateway.connect(beginning)
-    assert await take_texts(gateway.updates(), 1) == ["one"]
+    assert await take_texts(gateway.updates(), 1) == ["hello?"]
+
+
+async def test_an_update_that_cannot_be_read_is_told_as_lost_and_holds_up_nothing(
+    network: TelethonNetwork,
+    gateway: TelethonGateway,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Ending the reading for it would bring it again, with every connection."""
+
+    def poisoned(update: TLObject, find: FindPeer) -> Event | None:
+        if isinstance(event := event_of(update, find), IncomingMessage) and event.text == "my card is 4111":
+            raise ValueError(event.text)
+        return event
+
+    monkeypatch.setattr("nadia.telegram.telethon.updates.event_of", poisoned)
+    chat = await network.add_customer("Ana")
+    updates = gateway.updates()
+    await network.write(chat, "my card is 4111")
+    await network.write(chat, "hello")
+
+    lost, hello = await take(updates, 2)
+
+    assert lost.event == UpdatesLost("an update could not be read")
+    assert texts([hello]) == ["hello"]
+    await gateway.connect(lost.state)
+    assert await take_texts(gateway.updates(), 1) == ["hello"]
+    printed = capsys.readouterr().out
+    assert "ValueError" in printed
+    assert "4111" not in printed
 
 
 async def test_what_nobody_wants_still_moves_the_position(network: TelethonNetwork, gateway: TelethonGateway) -> None:
@@ -189,6 +272,27 @@ async def test_what_nobody_wants_still_moves_the_position(network: TelethonNetwo
     assert hello.state is not None
 
     assert hello.state["pts"] == network.account.pts
+
+
+async def test_the_position_moves_while_only_groups_talk(network: TelethonNetwork, gateway: TelethonGateway) -> None:
+    ana = network.telegram.user(await network.add_customer("Ana"))
+    group = network.telegram.add_group("Team", network.account, ana)
+    updates = gateway.updates()
+    await network.write(ana.user_id, "hello")
+    await take(updates, 1)
+    for i in range(30):
+        network.telegram.write(network.account, group, str(i), sender=ana)
+
+    reached = None
+    async with asyncio.timeout(15):
+        while reached is None or reached["pts"] != network.account.pts:
+            update = await anext(updates)
+            assert update.event is None
+            reached = update.state
+
+    await gateway.connect(reached)
+    await network.write(ana.user_id, "again")
+    assert await take_texts(gateway.updates(), 1) == ["again"]
 
 
 async def test_own_messages_move_the_position_and_do_not_come_back(
@@ -328,6 +432,19 @@ async def test_a_reaction_is_no_edit(network: TelethonNetwork, gateway: Telethon
     assert edit.text == "thank you"
 
 
+async def test_an_edit_brings_what_the_message_carries_now(network: TelethonNetwork, gateway: TelethonGateway) -> None:
+    chat = await network.add_customer("Ana")
+    message_id = await network.write(chat, "see this")
+    network.telegram.edit(network.account, message_id, "see this", media=MEDIA[MessageKind.PHOTO]())
+
+    _, edit = await events(gateway, 2)
+
+    assert isinstance(edit, MessageEdited)
+    (there,) = await gateway.history(chat_id=chat)
+    assert there.kind is MessageKind.PHOTO
+    assert (edit.text, edit.kind, edit.media) == ("see this", there.kind, there.media)
+
+
 # who it is
 
 
@@ -350,7 +467,7 @@ async def test_the_name_is_known_also_when_telegram_does_not_tell_it(network: Te
     assert network.telegram.count(GetDifference) == 3 + 1  # two for the beginning, one to catch up
 
 
-async def test_a_number_stands_in_for_a_name_that_telegram_does_not_tell(network: TelethonNetwork) -> None:
+async def test_a_name_that_telegram_does_not_tell_is_left_open(network: TelethonNetwork) -> None:
     ana = network.telegram.add_user("Ana")
     network.telegram.world.short_updates = True
     gateway = network.gateway()
@@ -364,7 +481,7 @@ async def test_a_number_stands_in_for_a_name_that_telegram_does_not_tell(network
     (one,) = await waiting
 
     assert isinstance(one.event, IncomingMessage)
-    assert one.event.peer == Peer(ana.user_id, str(ana.user_id))
+    assert one.event.peer == Peer(ana.user_id, "")
 
 
 async def test_who_wrote_can_be_answered_by_the_next_process(network: TelethonNetwork) -> None:

@@ -309,10 +309,10 @@ class TelegramTestServer:
             self._push(account, update, [message])
         return message.message_id
 
-    def edit(self, account: Account, message_id: int, text: str) -> None:
-        """Give a message a new text."""
+    def edit(self, account: Account, message_id: int, text: str, *, media: Any = None) -> None:
+        """Give a message a new text, and something else to carry, if anything."""
         message = account.messages[message_id]
-        message.text = text
+        message.text, message.media = text, media or message.media
         self._edited(account, message, hidden=False)
 
     def react(self, account: Account, message_id: int, emoji: str = "👍") -> None:

@@ -70,7 +70,7 @@ def test_an_account_that_was_never_looked_through_says_so() -> None:
 
 
 def test_an_open_gap_is_shown_with_its_reason() -> None:
-    gap = Gap(3, "desk", 41, None, Reason.UPDATES_LOST, BEGUN, 2, BEGUN)
+    gap = Gap(3, "desk", 41, None, Reason.UPDATES_LOST, BEGUN, BEGUN, 2, BEGUN)
     status = AccountStatus("desk", True, 41, BEGUN, gap, operation())
     assert _row(status)[3] == "2026-03-01 12:00:00Z (updates_lost)"
     shown = _account_as_json(status)["operation"]

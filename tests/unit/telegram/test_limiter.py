@@ -1,6 +1,8 @@
 """Reading keeps below the ceiling and obeys flood waits, for one account's readers in turn."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import pytest
 from hypothesis import given
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 from nadia.telegram.errors import FloodWaitError, GatewayDisconnectedError
 from nadia.telegram.limiter import LONGEST_WAIT_SECONDS, MOST_FLOOD_WAITS, REQUESTS_PER_SECOND, RequestLimiter
 from support.sleeping import SleepingClock
+
+Answer = TypeVar("Answer")
 
 INTERVAL = 1 / REQUESTS_PER_SECOND
 TOLERANCE = 1e-6
@@ -30,6 +34,16 @@ class Server:
         return "page"
 
 
+async def asked(limiter: RequestLimiter, server: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Ask patiently for what takes one request in its turn, as a reader does through its gateway."""
+
+    async def in_turn() -> Answer:
+        async with limiter.turn():
+            return await server()
+
+    return await limiter.call(in_turn)
+
+
 @pytest.fixture
 def clock() -> SleepingClock:
     return SleepingClock()
@@ -45,7 +59,7 @@ def most_in_a_second(times: list[float]) -> int:
 
 
 async def test_the_first_request_does_not_wait(limiter: RequestLimiter, clock: SleepingClock) -> None:
-    assert await limiter.call(Server(clock)) == "page"
+    assert await asked(limiter, Server(clock)) == "page"
     assert clock.slept == []
 
 
@@ -53,17 +67,17 @@ async def test_at_full_speed_the_ceiling_is_reached_and_never_exceeded(
     limiter: RequestLimiter, clock: SleepingClock
 ) -> None:
     server = Server(clock)
-    await asyncio.gather(*(limiter.call(server) for _ in range(300)))
+    await asyncio.gather(*(asked(limiter, server) for _ in range(300)))
     assert most_in_a_second(server.times) == REQUESTS_PER_SECOND
     assert server.times[-1] - server.times[0] == pytest.approx(299 * INTERVAL)
 
 
 async def test_a_long_rest_allows_no_burst(limiter: RequestLimiter, clock: SleepingClock) -> None:
     server = Server(clock)
-    await limiter.call(server)
+    await asked(limiter, server)
     clock.now += 3_600
     for _ in range(60):
-        await limiter.call(server)
+        await asked(limiter, server)
     assert most_in_a_second(server.times) == REQUESTS_PER_SECOND
 
 
@@ -98,12 +112,12 @@ async def test_a_flood_wait_is_waited_for_and_the_request_made_again_at_half_the
     limiter: RequestLimiter, clock: SleepingClock
 ) -> None:
     server = Server(clock, None, FloodWaitError(30))
-    await limiter.call(server)
-    assert await limiter.call(server) == "page"
+    await asked(limiter, server)
+    assert await asked(limiter, server) == "page"
     assert server.times[2] == pytest.approx(server.times[1] + 30)
     assert limiter.rate == REQUESTS_PER_SECOND / 2
     assert limiter.flood_wait_seconds == pytest.approx(30)
-    await limiter.call(server)
+    await asked(limiter, server)
     assert server.times[3] - server.times[2] == pytest.approx(2 * INTERVAL, rel=1e-3)
 
 
@@ -163,7 +177,7 @@ async def test_a_server_that_allows_ten_in_thirty_seconds_gets_no_flood_of_refus
 
     begun = clock.now
     while clock.now - begun < 3_600:
-        await limiter.call(request)
+        await asked(limiter, request)
     assert len(answered) >= 0.6 * 1_200
     assert len(refused) <= 0.03 * len(answered)
 
@@ -173,16 +187,16 @@ async def test_a_pause_that_is_too_long_is_told_to_everyone_at_once(
 ) -> None:
     server = Server(clock, FloodWaitError(86_400))
     with pytest.raises(FloodWaitError) as told:
-        await limiter.call(server)
+        await asked(limiter, server)
     assert told.value.seconds == 86_400
     clock.now += 400
     with pytest.raises(FloodWaitError) as remaining:
-        await limiter.call(server)
+        await asked(limiter, server)
     assert remaining.value.seconds == 86_000
     assert len(server.times) == 1
     assert clock.slept == []
     clock.now += 85_999 - LONGEST_WAIT_SECONDS + 1
-    assert await limiter.call(server) == "page"
+    assert await asked(limiter, server) == "page"
     assert limiter.flood_wait_seconds == pytest.approx(86_400)
 
 
@@ -197,16 +211,16 @@ async def test_who_reports_a_pause_that_is_too_long_is_told_not_to_wait_for_it(l
 async def test_a_server_that_only_ever_asks_to_wait_is_given_up(limiter: RequestLimiter, clock: SleepingClock) -> None:
     server = Server(clock, *(FloodWaitError(1) for _ in range(100)))
     with pytest.raises(FloodWaitError):
-        await limiter.call(server)
+        await asked(limiter, server)
     assert len(server.times) == MOST_FLOOD_WAITS + 1
 
 
 async def test_what_else_goes_wrong_is_the_callers_concern(limiter: RequestLimiter, clock: SleepingClock) -> None:
     server = Server(clock, GatewayDisconnectedError("the link is down"))
     with pytest.raises(GatewayDisconnectedError):
-        await limiter.call(server)
+        await asked(limiter, server)
     assert limiter.rate == REQUESTS_PER_SECOND
-    assert await limiter.call(server) == "page"
+    assert await asked(limiter, server) == "page"
 
 
 async def test_readers_get_their_turns_in_the_order_of_asking(limiter: RequestLimiter) -> None:
@@ -263,3 +277,35 @@ async def test_a_flood_wait_reaches_those_who_are_waiting_already(clock: Sleepin
     alarm.wake.set()
     await asyncio.wait_for(waiting, 5)
     assert clock.now >= begun + 20
+
+
+async def test_a_flood_wait_of_one_holds_up_those_who_never_heard_of_it(
+    limiter: RequestLimiter, clock: SleepingClock
+) -> None:
+    with pytest.raises(FloodWaitError):
+        async with limiter.turn():
+            raise FloodWaitError(20)
+    flooded_at = clock.now
+    async with limiter.turn():
+        assert clock.now == pytest.approx(flooded_at + 20)
+    assert limiter.flood_wait_seconds == pytest.approx(20)
+
+
+async def test_whoever_asks_a_gateway_takes_no_turn_of_its_own(limiter: RequestLimiter, clock: SleepingClock) -> None:
+    """A turn belongs to a request, and one question to a gateway may take none or several."""
+
+    async def answered_from_memory() -> str:
+        return "page"
+
+    for _ in range(100):
+        await limiter.call(answered_from_memory)
+    assert clock.slept == []
+
+
+async def test_whoever_asks_a_gateway_that_takes_no_turns_sits_pauses_out_all_the_same(
+    limiter: RequestLimiter, clock: SleepingClock
+) -> None:
+    server = Server(clock, FloodWaitError(20))
+    begun = clock.now
+    assert await limiter.call(server) == "page"
+    assert server.times == [begun, pytest.approx(begun + 20)]

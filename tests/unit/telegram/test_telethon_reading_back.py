@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from telethon.tl import functions, types
@@ -20,7 +21,7 @@ def dialog(user_id: int, top: int, **attributes: Any) -> types.Dialog:
     return types.Dialog(types.PeerUser(user_id), top, 0, 0, 0, 0, 0, 0, SETTINGS, **attributes)
 
 
-def draft(at: int) -> types.DraftMessage:
+def draft(at: float) -> types.DraftMessage:
     return types.DraftMessage(message="later", date=START + timedelta(seconds=at))
 
 
@@ -72,6 +73,28 @@ async def test_a_chat_with_a_draft_comes_in_turn() -> None:
     telegram = Telegram([dialog(100 + i, i + 1, draft=draft(1_000) if i == 40 else None) for i in range(150)])
 
     assert [one.top_message_id for one in await walk(telegram)] == list(range(150, 0, -1))
+
+
+async def test_a_draft_at_the_end_of_a_page_hides_no_chats() -> None:
+    """The chat stands there by its draft; its newest message may be the oldest of all."""
+    chats = [dialog(100 + i, i + 1) for i in range(250)]
+    chats[0] = dialog(100, 1, draft=draft(151.5))  # so that 99 chats stand before it
+
+    assert [one.top_message_id for one in await walk(Telegram(chats))] == list(range(250, 0, -1))
+
+
+@given(count=st.integers(0, 3 * PAGE), drafts=st.dictionaries(st.integers(0, 3 * PAGE), st.integers(0, 400)))
+async def test_chats_with_drafts_come_once_and_in_turn(count: int, drafts: dict[int, int]) -> None:
+    telegram = Telegram([dialog(100 + i, i + 1, draft=draft(drafts[i]) if i in drafts else None) for i in range(count)])
+
+    assert [one.top_message_id for one in await walk(telegram)] == list(range(count, 0, -1))
+
+
+@pytest.mark.parametrize("at", [0, 1_000], ids=["older than the messages", "newer"])
+async def test_a_full_page_of_drafts_is_not_the_end(at: int) -> None:
+    telegram = Telegram([dialog(100 + i, i + 1, draft=draft(at + i) if i > 140 else None) for i in range(250)])
+
+    assert sorted(one.top_message_id for one in await walk(telegram)) == list(range(1, 251))
 
 
 async def test_what_is_no_chat_with_messages_is_passed() -> None:

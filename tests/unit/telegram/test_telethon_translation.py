@@ -153,7 +153,26 @@ def test_what_is_answered_is_told_if_it_is_of_this_chat(people: People, header: 
 def test_an_edit_tells_the_new_text_and_when(people: People) -> None:
     edited = types.UpdateEditMessage(message(message="hullo", edit_date=NOW), pts=2, pts_count=1)
 
-    assert event_of(edited, people.find) == MessageEdited(chat_id=ANA, message_id=5, text="hullo", edited_at=NOW)
+    assert event_of(edited, people.find) == MessageEdited(ANA, 5, "hullo", NOW, kind=MessageKind.TEXT)
+
+
+def test_an_edit_tells_what_the_message_carries_now(people: People) -> None:
+    changed = {"message": "see this", "media": media.photo(), "edit_date": NOW}
+    edit = event_of(types.UpdateEditMessage(message(**changed), pts=2, pts_count=1), people.find)
+    written = event_of(new(**changed), people.find)
+
+    assert isinstance(written, IncomingMessage)
+    assert written.media is not None
+    assert edit == MessageEdited(ANA, 5, "see this", NOW, kind=MessageKind.PHOTO, media=written.media)
+
+
+def test_the_steps_of_whoever_shares_a_live_location_are_no_edits(people: People) -> None:
+    moved = {"message": "", "media": media.live_location(), "edit_date": NOW}
+    read = event_of(new(**moved), people.find)
+
+    assert event_of(types.UpdateEditMessage(message(**moved), pts=2, pts_count=1), people.find) is None
+    assert isinstance(read, IncomingMessage)
+    assert read.edited_at is None, "its history would tell of an edit each time"
 
 
 @pytest.mark.parametrize(
@@ -241,6 +260,11 @@ def test_people_are_held_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
         people.meet([types.User(id=user_id, first_name="x")])
 
     assert [user_id for user_id in range(11, 15) if people.knows(user_id)] == [11, 13, 14]
+
+
+def test_the_number_of_somebody_unknown_does_not_pass_for_a_name(people: People) -> None:
+    assert people.find(9) == Peer(9, "")
+    assert not people.find(777000).is_person
 
 
 @pytest.mark.parametrize("user_id", [777000, 42777, BOT, OWN])

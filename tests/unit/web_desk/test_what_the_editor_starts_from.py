@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from nadia.conversations.models import BatchState
 from nadia.review.models import AuditView
-from nadia.web.desk_item_view import item_view, start_of
+from nadia.web.desk_item_view import Progress, item_view, start_of
 from support.desk_items import NOW, approval, detail, draft, leaving, message, queue_item
 
 TOLD = "Replies are drafted by an AI."
@@ -75,6 +75,18 @@ def test_kinds_deletions_and_the_phone_are_named() -> None:
     assert voice.kind_label == "Voice message"
     assert deleted.notes == ("deleted",)
     assert (phone.side, phone.notes) == ("out", ("sent from the phone",))
+
+
+def test_an_approved_reply_that_has_to_wait_says_for_what() -> None:
+    item = queue_item(state=BatchState.APPROVED)
+    soon = leaving("hello", "queued")
+    held = replace(soon, last_error="waits until what was missed in this chat is read")
+    assert item_view(detail(item=item, outbox=(soon,)), me=1, now=NOW).progress == Progress(
+        "Approved: it leaves in a moment.", "good"
+    )
+    assert item_view(detail(item=item, outbox=(held,)), me=1, now=NOW).progress == Progress(
+        "Approved: it waits until what was missed in this chat is read.", "warn"
+    )
 
 
 def test_a_parked_item_offers_what_resolves_it() -> None:

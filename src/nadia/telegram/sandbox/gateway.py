@@ -30,6 +30,7 @@ from nadia.telegram.gateway import (
     Update,
     UpdatesLost,
 )
+from nadia.telegram.limiter import RequestLimiter
 from nadia.telegram.sandbox.address import Address
 from nadia.telegram.sandbox.inbox import Inbox
 from nadia.telegram.sandbox.link import AnswerLostError, Link
@@ -76,15 +77,25 @@ class SandboxGateway:
         The account.
     address : Address
         Where the sandbox listens.
+    limiter : RequestLimiter, optional
+        Gives the requests for histories and lists of chats their turns; one of its own when absent.
     request_timeout : float
         Longest wait for an answer, in seconds.
     """
 
     network: Final = "sandbox"
 
-    def __init__(self, *, account_id: str, address: Address, request_timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        *,
+        account_id: str,
+        address: Address,
+        limiter: RequestLimiter | None = None,
+        request_timeout: float = 10.0,
+    ) -> None:
         self.account_id = account_id
         self._address = address
+        self._limiter = limiter or RequestLimiter(account_id=account_id)
         self._request_timeout = request_timeout
         self._session: _Session | None = None
 
@@ -155,22 +166,25 @@ class SandboxGateway:
         self, *, chat_id: int, after_id: int | None = None, before_id: int | None = None, limit: int = PAGE
     ) -> list[IncomingMessage]:
         """Read a page of a chat, ascending by id; see the interface."""
-        page = await self._request(
-            self._connected(),
-            "account.history",
-            Messages,
-            chat_id=chat_id,
-            after_id=after_id,
-            before_id=before_id,
-            limit=limit,
-        )
+        session = self._connected()
+        async with self._limiter.turn():
+            page = await self._request(
+                session,
+                "account.history",
+                Messages,
+                chat_id=chat_id,
+                after_id=after_id,
+                before_id=before_id,
+                limit=limit,
+            )
         return [_to_message(message) for message in page.messages]
 
     async def dialogs(self) -> AsyncIterator[Dialog]:
         """Walk through all chats, the one with the newest message first."""
         session, below = self._connected(), None
         while True:
-            page = await self._request(session, "account.dialogs", Dialogs, below=below)
+            async with self._limiter.turn():
+                page = await self._request(session, "account.dialogs", Dialogs, below=below)
             for entry in page.dialogs:
                 yield Dialog(
                     chat_id=entry.peer.user_id,

@@ -15,6 +15,7 @@ from nadia.telegram.errors import (
     RandomIdDuplicateError,
     SendRefusedError,
     SendUncertainError,
+    TelegramTroubleError,
 )
 
 _NAMES: Final = {kind: pattern.replace(r"(\d+)", "X") for pattern, kind in rpc_errors_re} | {
@@ -64,12 +65,14 @@ def translate(error: Exception | None, *, sending: bool = False) -> Exception:
         case AuthKeyNotFound() | InvalidBufferError(code=404):
             return AccountRevokedError("AUTH_KEY_NOT_FOUND")
         case errors.ServerError() | errors.TimedOutError():
-            return unanswered(f"Telegram has trouble of its own ({reason_of(error)})", sending=sending)
+            return _unusable(f"Telegram has trouble of its own ({reason_of(error)})", sending=sending)
         case errors.RPCError():
             reason = reason_of(error)
             return SendRefusedError(reason, _SENTENCES.get(reason))
         case errors.TypeNotFoundError():
-            return unanswered("Telegram's answer is of a kind that this Telethon does not know", sending=sending)
+            return _unusable("Telegram's answer is of a kind that this Telethon does not know", sending=sending)
+        case errors.BadMessageError():
+            return _unusable(f"Telegram did not accept how the request was packed (code {error.code})", sending=sending)
         case None | OSError() | EOFError() | BufferError():
             return unanswered("the connection to Telegram broke", sending=sending)
         case _:
@@ -77,7 +80,14 @@ def translate(error: Exception | None, *, sending: bool = False) -> Exception:
 
 
 def unanswered(message: str, *, sending: bool) -> GatewayError:
-    """Return the error for a request that may have reached Telegram."""
-    if sending:
-        return SendUncertainError(message, hint="send it again with the same random_id")
-    return GatewayDisconnectedError(message)
+    """Return the error for a request that may have reached Telegram over a link that is gone."""
+    return _uncertain(message) if sending else GatewayDisconnectedError(message)
+
+
+def _unusable(message: str, *, sending: bool) -> GatewayError:
+    """Return the error for a request that brought nothing over a link that is fine."""
+    return _uncertain(message) if sending else TelegramTroubleError(message, hint="ask for it again later")
+
+
+def _uncertain(message: str) -> SendUncertainError:
+    return SendUncertainError(message, hint="send it again with the same random_id")

@@ -1,6 +1,7 @@
 """The gateway to the real Telegram."""
 
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -16,11 +17,12 @@ from nadia.telegram.errors import (
     SendUncertainError,
 )
 from nadia.telegram.gateway import Dialog, IncomingMessage, SentMessage, State, Update
+from nadia.telegram.limiter import RequestLimiter
 from nadia.telegram.session_material import ApiCredentials, DataCentre, SessionMaterial
 from nadia.telegram.telethon.client import new_client
 from nadia.telegram.telethon.link import Link
 from nadia.telegram.telethon.people import People
-from nadia.telegram.telethon.reading import PAGE, read_dialogs, window_of
+from nadia.telegram.telethon.reading import PAGE, Ask, read_dialogs, window_of
 from nadia.telegram.telethon.session import HeldSession, read_state
 from nadia.telegram.telethon.translation import message_of
 from nadia.telegram.telethon.updates import Feed, ReadingClient
@@ -48,6 +50,8 @@ class TelethonGateway:
         Where to connect to; where the account was logged in when absent.
     peers : EntityResolver
         Knows how to address people, whatever connections come and go.
+    limiter : RequestLimiter
+        Gives the requests for histories and lists of chats their turns; of the account, as ``peers`` is.
     request_timeout : float
         Longest wait for an answer, in seconds.
     """
@@ -62,6 +66,7 @@ class TelethonGateway:
         api: ApiCredentials,
         data_centre: DataCentre | None,
         peers: EntityResolver,
+        limiter: RequestLimiter,
         request_timeout: float = 10.0,
     ) -> None:
         self.account_id = account_id
@@ -69,6 +74,7 @@ class TelethonGateway:
         self._api = api
         self._data_centre = data_centre
         self._peers = peers
+        self._limiter = limiter
         self._request_timeout = request_timeout
         self._link: Link | None = None
 
@@ -106,9 +112,10 @@ class TelethonGateway:
 
     async def send(self, *, chat_id: int, text: str, random_id: int) -> SentMessage:
         """Send one message; see the interface."""
-        self._connected()
+        link = self._connected()
         _refuse_what_cannot_be_sent(text)
         answer = await self._ask_about(
+            partial(link.ask, sending=True),
             chat_id,
             lambda peer: functions.messages.SendMessageRequest(
                 peer=peer,
@@ -116,7 +123,6 @@ class TelethonGateway:
                 random_id=random_id,
                 no_webpage=True,  # a preview would show what nobody approved
             ),
-            sending=True,
         )
         return _sent_message(answer, random_id)
 
@@ -135,7 +141,7 @@ class TelethonGateway:
         """Read a page of a chat, ascending by id; see the interface."""
         link = self._not_as_bot()
         while (window := window_of(after_id=after_id, before_id=before_id, limit=limit)) is not None:
-            page = await self._ask_about(chat_id, window)
+            page = await self._ask_about(partial(self._ask_in_turn, link), chat_id, window)
             link.people.meet(page.users)
             messages = [message for raw in page.messages if (message := message_of(raw, link.people.find))]
             if messages or not page.messages:
@@ -150,8 +156,8 @@ class TelethonGateway:
     async def dialogs(self) -> AsyncIterator[Dialog]:
         """Walk through the chats with people, the one with the newest message first."""
         link = self._not_as_bot()
-        async for page in read_dialogs(link.ask, link.people):
-            await self._peers.remember(link.people.resolved(dialog.chat_id for dialog in page))
+        async for page in read_dialogs(partial(self._ask_patiently, link), link.people):
+            await self._peers.learn(link.people.resolved(dialog.chat_id for dialog in page))
             for dialog in page:
                 yield dialog
 
@@ -171,7 +177,7 @@ class TelethonGateway:
     async def peers(self) -> AsyncIterator[ResolvedPeer]:
         """Walk through the people whom this account has a chat with; see `nadia.telegram.entities.PeerDirectory`."""
         link = self._not_as_bot()
-        async for page in read_dialogs(link.ask, link.people):
+        async for page in read_dialogs(partial(self._ask_patiently, link), link.people):
             for peer in link.people.resolved(dialog.chat_id for dialog in page):
                 yield peer
 
@@ -187,19 +193,25 @@ class TelethonGateway:
             raise HistoryUnavailableError
         return link
 
-    async def _ask_about(
-        self, chat_id: int, request: Callable[[types.InputPeerUser], TLRequest], *, sending: bool = False
-    ) -> Any:
+    async def _ask_in_turn(self, link: Link, request: TLRequest) -> Any:
+        """Make a request that reads."""
+        async with self._limiter.turn():
+            return await link.ask(request)
+
+    async def _ask_patiently(self, link: Link, request: TLRequest) -> Any:
+        """Make a request that reads, and again after a flood wait: the list of chats would have to be begun anew."""
+        return await self._limiter.call(lambda: self._ask_in_turn(link, request))
+
+    async def _ask_about(self, ask: Ask, chat_id: int, request: Callable[[types.InputPeerUser], TLRequest]) -> Any:
         """Make a request that names a person; once more with a new access hash if Telegram refuses the old one."""
-        link = self._connected()
         peer = await self._peers.ensure_entity_resolved(chat_id)
         try:
-            return await link.ask(request(_input(peer)), sending=sending)
+            return await ask(request(_input(peer)))
         except SendRefusedError as refusal:
             if refusal.reason not in _STALE_PEER:
                 raise
         await self._peers.forget(peer)
-        return await link.ask(request(_input(await self._peers.ensure_entity_resolved(chat_id))), sending=sending)
+        return await ask(request(_input(await self._peers.ensure_entity_resolved(chat_id))))
 
     def _new_link(self, state: State | None) -> Link:
         user_id = self._material.user_id

@@ -4,14 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
+import structlog
 from telethon.errors import RPCError
 from telethon.tl import TLRequest
 
+from nadia.errors import NadiaError
 from nadia.telegram.errors import AccountRevokedError, GatewayDisconnectedError, GatewayError
 from nadia.telegram.gateway import Update
 from nadia.telegram.telethon.errors import translate, unanswered
 from nadia.telegram.telethon.people import People
 from nadia.telegram.telethon.updates import Feed, ReadingClient
+
+log = structlog.get_logger(__name__)
 
 
 class Link:
@@ -68,11 +72,19 @@ class Link:
         return await self._outcome(self._client(request), sending=sending)
 
     def check(self) -> None:
-        """Raise what ended the link, if anything did."""
+        """Raise an error if the link has ended.
+
+        Raises
+        ------
+        AccountRevokedError
+            If the session is no longer valid.
+        GatewayDisconnectedError
+            Otherwise: what ended the reading, such as a flood wait, says nothing of what is asked here.
+        """
         if not self._ended.done():
             return
         error = self._ended.result()
-        if isinstance(error, GatewayError):
+        if isinstance(error, AccountRevokedError | GatewayDisconnectedError):
             raise error.with_traceback(None)
         raise GatewayDisconnectedError("the connection to Telegram was given up") from error
 
@@ -128,9 +140,14 @@ class Link:
         self._end(translate(self._client.why_it_ended or cause))
 
     def _end(self, error: Exception) -> None:
-        if not self._ended.done():
-            self._ended.set_result(error)
-            self._feed.end(error)
+        if self._ended.done():
+            return
+        if not isinstance(error, NadiaError):  # a mistake, ours or Telethon's; its text may quote customers
+            kind = type(error).__name__
+            log.error("telegram.link.failed", reason=kind)
+            error = GatewayError(f"reading what Telegram sent failed ({kind})", hint="see the log; report it")
+        self._ended.set_result(error)
+        self._feed.end(error)
 
 
 def _look_at(task: asyncio.Task[Any]) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from datetime import datetime
 from typing import Any, Final
 
 from telethon import utils
@@ -44,9 +45,11 @@ async def read_dialogs(ask: Ask, people: People) -> AsyncIterator[list[Dialog]]:
     """Walk through the chats with people, in lists of up to a hundred or so, the one with the newest message first.
 
     Telegram puts pinned chats first, and one with a draft where the age of the draft would have it: they are held back
-    until it is their turn.
+    until it is their turn, and the next request begins below one that stands by its newest message. What was on the
+    page below that one comes again and is passed over.
     """
     held: list[Dialog] = []
+    seen: set[int] = set()
     request = functions.messages.GetDialogsRequest(
         offset_date=None, offset_id=0, offset_peer=types.InputPeerEmpty(), limit=PAGE, hash=0
     )
@@ -55,18 +58,15 @@ async def read_dialogs(ask: Ask, people: People) -> AsyncIterator[list[Dialog]]:
         people.meet(answer.users)
         tops = _by_place(answer.messages)
         placed = [(raw, tops[place]) for raw in answer.dialogs if (place := _place(raw)) in tops]
+        new = [(raw, top) for raw, top in placed if utils.get_peer_id(raw.peer) not in seen]
+        seen.update(utils.get_peer_id(raw.peer) for raw, _ in new)
         in_turn: list[Dialog] = []
-        for raw, top in placed:
+        for raw, top in new:
             dialog = _dialog(top, people)
             if dialog is None:
                 continue
-            (held if raw.pinned or isinstance(raw.draft, types.DraftMessage) else in_turn).append(dialog)
-        by_age = [top for raw, top in placed if not raw.pinned]
-        is_last = (
-            len(answer.dialogs) < PAGE
-            or isinstance(answer, types.messages.Dialogs)
-            or (request.exclude_pinned and not by_age)
-        )
+            (held if raw.pinned or _has_draft(raw) else in_turn).append(dialog)
+        is_last = len(answer.dialogs) < PAGE or isinstance(answer, types.messages.Dialogs) or not new
         lowest = 0 if is_last else min((dialog.top_message_id for dialog in in_turn), default=math.inf)
         yield sorted(
             in_turn + [dialog for dialog in held if dialog.top_message_id > lowest],
@@ -77,8 +77,12 @@ async def read_dialogs(ask: Ask, people: People) -> AsyncIterator[list[Dialog]]:
             return
         held = [dialog for dialog in held if dialog.top_message_id <= lowest]
         request.exclude_pinned = True
-        if by_age:
-            _move_below(request, by_age[-1], answer)
+        unpinned = [(raw, top) for raw, top in placed if not raw.pinned]
+        if by_age := [top for raw, top in unpinned if not _has_draft(raw)]:
+            _move_below(request, by_age[-1], answer, age=by_age[-1].date)
+        elif unpinned:
+            raw, top = unpinned[-1]
+            _move_below(request, top, answer, age=max(top.date, raw.draft.date))
 
 
 def _by_place(messages: Iterable[TLObject]) -> dict[tuple[int, int], TLObject]:
@@ -91,6 +95,10 @@ def _place(dialog: TLObject) -> tuple[int, int] | None:
     return (utils.get_peer_id(dialog.peer), dialog.top_message) if isinstance(dialog, types.Dialog) else None
 
 
+def _has_draft(dialog: types.Dialog) -> bool:
+    return isinstance(dialog.draft, types.DraftMessage)
+
+
 def _dialog(top: TLObject, people: People) -> Dialog | None:
     if not isinstance(top.peer_id, types.PeerUser):
         return None
@@ -100,9 +108,9 @@ def _dialog(top: TLObject, people: People) -> Dialog | None:
     return Dialog(chat_id=peer.user_id, peer=peer, top_message_id=top.id, top_sent_at=top.date)
 
 
-def _move_below(request: TLRequest, top: TLObject, answer: TLObject) -> None:
-    """Let the request be for the chats below the one with this newest message."""
+def _move_below(request: TLRequest, top: TLObject, answer: TLObject, *, age: datetime) -> None:
+    """Let the request be for the chats below the one with this newest message, which stands where this age is."""
     entities = {utils.get_peer_id(entity): entity for entity in (*answer.users, *answer.chats)}
     last = entities.get(utils.get_peer_id(top.peer_id), types.UserEmpty(0))
-    request.offset_date, request.offset_id = top.date, top.id
+    request.offset_date, request.offset_id = age, top.id
     request.offset_peer = utils.get_input_peer(last, check_hash=False)

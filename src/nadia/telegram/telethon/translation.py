@@ -6,6 +6,7 @@ module. Whatever else a customer can send becomes a message of some kind; nothin
 
 import math
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
 from telethon.tl import TLObject, types
@@ -54,8 +55,8 @@ def peer_of(user: types.User) -> Peer:
 
 
 def stranger(user_id: int) -> Peer:
-    """Return a peer about whom nothing is known but the number."""
-    return Peer(user_id=user_id, name=str(user_id), is_person=user_id not in SERVICE_USER_IDS)
+    """Return a peer about whom nothing is known but the number; the record may know the name."""
+    return Peer(user_id=user_id, name="", is_person=user_id not in SERVICE_USER_IDS)
 
 
 def chat_of(update: TLObject) -> int | None:
@@ -103,7 +104,7 @@ def message_of(message: TLObject, find: FindPeer) -> IncomingMessage | None:
         media=media,
         reply_to=_reply_to(message.reply_to),
         outgoing=bool(message.out),
-        edited_at=None if message.edit_hide else message.edit_date,
+        edited_at=_edited_at(message),
     )
 
 
@@ -120,13 +121,26 @@ def _short_message(update: types.UpdateShortMessage, peer: Peer) -> IncomingMess
 
 
 def _edit(message: TLObject, find: FindPeer) -> MessageEdited | None:
-    """Return a changed text; reactions and link previews come as edits as well, which Telegram hides."""
+    """Return what a message was changed to."""
     chat_id = _private_chat(message)
-    if chat_id is None or message.edit_hide or message.edit_date is None or not find(chat_id).is_person:
+    if chat_id is None or (edited_at := _edited_at(message)) is None or not find(chat_id).is_person:
         return None
+    kind, media = _media(message)
     return MessageEdited(
-        chat_id=chat_id, message_id=message.id, text=message.message or "", edited_at=message.edit_date
+        chat_id=chat_id, message_id=message.id, text=message.message or "", edited_at=edited_at, kind=kind, media=media
     )
+
+
+def _edited_at(message: types.Message) -> datetime | None:
+    """Return when its author changed a message.
+
+    Reactions and link previews come as edits as well, which Telegram hides; and so does each step of someone who shares
+    a live location.
+    """
+    if message.edit_hide or isinstance(message.media, types.MessageMediaGeoLive):
+        return None
+    edited_at: datetime | None = message.edit_date
+    return edited_at
 
 
 def _private_chat(message: TLObject) -> int | None:

@@ -10,6 +10,7 @@ from telethon.tl import TLObject, TLRequest, functions, types
 
 from nadia.telegram.entities import EntityResolver
 from nadia.telegram.gateway import Event, IncomingMessage, State, TypingStarted, Update, UpdatesLost
+from nadia.telegram.telethon.errors import reason_of
 from nadia.telegram.telethon.people import People
 from nadia.telegram.telethon.session import write_state
 from nadia.telegram.telethon.translation import chat_of, event_of
@@ -22,6 +23,13 @@ _UNREADABLE: Final = (
     errors.TypeNotFoundError,
 )
 """A difference that can never be read: Telegram does not know the position, or Telethon not what happened since."""
+
+_FIRST_PAUSE_SECONDS: Final = 1.0
+_LONGEST_PAUSE_SECONDS: Final = 60.0
+"""Between attempts while Telegram has trouble; our choice: a minute is the most that a message then waits longer."""
+
+_LONGEST_FLOOD_WAIT_SECONDS: Final = 600
+"""Ten minutes, our choice: an account that is to read nothing for longer is not connected, and should be seen so."""
 
 
 class Feed:
@@ -79,6 +87,7 @@ class ReadingClient(TelegramClient):  # type: ignore[misc]  # Telethon is untype
         self._peers = peers
         self._lost = lost
         self._set_aside: list[TLObject] = []
+        self._told: State | None = None
         self._reading_failed: Exception | None = None
 
     @property
@@ -108,6 +117,11 @@ class ReadingClient(TelegramClient):  # type: ignore[misc]  # Telethon is untype
         await request.resolve(self, utils)
         return await self._sender.send(request)
 
+    async def _ask_in_time(self, request: TLRequest) -> Any:
+        """Ask for the reading itself, which would wait for ever; whoever else asks has a limit of the link's."""
+        async with asyncio.timeout(self._timeout):
+            return await self._ask(request)
+
     async def _difference(self, request: TLRequest) -> TLObject:
         """Return the difference; an error, which Telethon would take for "nothing new", ends the reading."""
         try:
@@ -132,15 +146,21 @@ class ReadingClient(TelegramClient):  # type: ignore[misc]  # Telethon is untype
         return types.updates.DifferenceTooLong(state.pts)
 
     async def _ask_patiently(self, request: TLRequest) -> Any:
+        """Ask until Telegram is able to answer: a new connection would not be answered any better."""
+        pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
-                return await self._ask(request)
+                return await self._ask_in_time(request)
             except errors.FloodError as exc:
                 seconds = getattr(exc, "seconds", None)
-                if seconds is None:
+                if seconds is None or seconds > _LONGEST_FLOOD_WAIT_SECONDS:
                     raise
                 log.warning("telegram.updates.flood_wait", user_id=self._own_id, seconds=seconds)
                 await asyncio.sleep(seconds)
+            except (errors.ServerError, errors.TimedOutError) as exc:
+                log.warning("telegram.updates.trouble", user_id=self._own_id, reason=reason_of(exc), seconds=pause)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     async def _preprocess_updates(
         self, updates: list[TLObject], users: list[TLObject], chats: list[TLObject]
@@ -163,14 +183,26 @@ class ReadingClient(TelegramClient):  # type: ignore[misc]  # Telethon is untype
             chat_id = chat_of(update)
             if chat_id is not None and not self._people.knows(chat_id):
                 await self._meet(update)
-        events: list[Event] = [UpdatesLost(self._lost)] if self._lost else []
-        self._lost = None
-        events += filter(None, (event_of(update, self._people.find) for update in batch))
+        events = [event for update in batch if (event := self._event_of(update))]
+        if self._lost:
+            events.insert(0, UpdatesLost(self._lost))
+            self._lost = None
         await self._peers.remember(
             self._people.resolved({event.chat_id for event in events if isinstance(event, IncomingMessage)})
         )
-        for update in _with_state(events, state):
+        for update in _with_state(events, state, told=self._told):
             await self._feed.put(update)
+        self._told = state
+
+    def _event_of(self, update: TLObject) -> Event | None:
+        """Return what an update says; one that cannot be read would come again after each reconnection."""
+        try:
+            return event_of(update, self._people.find)
+        except Exception as exc:  # whose text may quote the customer's
+            kind, reason = type(update).__name__, type(exc).__name__
+            log.warning("telegram.updates.unreadable", user_id=self._own_id, update=kind, reason=reason)
+            self._lost = self._lost or "an update could not be read"
+            return None
 
     async def _meet(self, update: TLObject) -> None:
         """Learn who wrote an update in its short form, which names nobody; the difference that it is, does.
@@ -183,7 +215,7 @@ class ReadingClient(TelegramClient):  # type: ignore[misc]  # Telethon is untype
             pts=update.pts - update.pts_count, date=self._message_box.date, qts=0
         )
         try:
-            difference = await self._ask(request)
+            difference = await self._ask_in_time(request)
         except errors.RPCError as exc:
             log.warning("telegram.updates.sender_unknown", user_id=self._own_id, reason=type(exc).__name__)
         else:
@@ -203,10 +235,17 @@ def _sorted_out(updates: Iterable[TLObject]) -> tuple[list[TLObject], list[TLObj
     return ours, rest
 
 
-def _with_state(events: list[Event], state: State) -> list[Update]:
+def _with_state(events: list[Event], state: State, *, told: State | None) -> list[Update]:
     """Return updates of which the last lasting one leads to the state: only then is all up to there committed.
 
-    Where a batch has none, its position is left to the next one.
+    Where there is none, as while only groups talk, the state goes alone, unless it was told already: else a restart
+    would begin far back, and Telegram does not keep what happened for ever.
     """
     last = max((at for at, event in enumerate(events) if not isinstance(event, TypingStarted)), default=None)
-    return [Update(event, state if at == last else None) for at, event in enumerate(events)]
+    updates = [Update(event, state if at == last else None) for at, event in enumerate(events)]
+    return [*updates, Update(None, state)] if last is None and _has_moved(state, told) else updates
+
+
+def _has_moved(state: State, told: State | None) -> bool:
+    """Tell whether a state leads further; the date alone, which also typing moves, does not."""
+    return told is None or {**state, "date": None} != {**told, "date": None}

@@ -26,6 +26,10 @@ CREATE TABLE recovery_gaps (
     reason text NOT NULL CHECK (reason IN ('start', 'reconnect', 'updates_lost', 'request', 'schedule')),
     -- When it was last known that edits and deletions may be missing too, not only messages; NULL where none are.
     updates_lost_at timestamptz,
+    -- What is on record is compared with Telegram, in chats read before this moment once more; NULL where it is not.
+    compare_since timestamptz,
+    -- Whether something is known to be missing, so that replies wait; not so where it is only looked again.
+    holds_replies boolean NOT NULL DEFAULT true,
     -- Rises each time it is opened wider; a scan that began before does not close it.
     generation integer NOT NULL DEFAULT 1,
     -- Up to which generation it is known which chats have something newer.
@@ -87,18 +91,25 @@ CREATE TABLE recovery_chats (
     top_sent_at timestamptz NOT NULL,
     -- Read and on record up to this one.
     through_message_id bigint NOT NULL,
-    state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'done', 'failed')),
+    -- Of a chat of which nothing is on record: nothing older is looked for.
+    not_before timestamptz,
+    -- A chat that failed is carried over into the account's next gap, and tried again there.
+    state text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'done', 'failed', 'carried')),
     -- The run that took it up last, and how many could not finish it.
     operation_id bigint REFERENCES recovery_operations (id),
     attempts smallint NOT NULL DEFAULT 0,
     error text,
     -- What was said before and during the gap, as drafting is told it.
     summary text,
+    summarised_at timestamptz,
     done_at timestamptz,
     PRIMARY KEY (gap_id, chat_id)
 );
 -- What is left to read, most urgent first.
 CREATE INDEX recovery_chats_pending ON recovery_chats (gap_id, tier, top_message_id DESC) WHERE state = 'pending';
+CREATE INDEX recovery_chats_failed ON recovery_chats (telegram_account_id) WHERE state = 'failed';
+CREATE INDEX recovery_chats_by_summary ON recovery_chats (summarised_at) WHERE summarised_at IS NOT NULL;
+CREATE INDEX recovery_chats_by_operation ON recovery_chats (operation_id);
 CREATE INDEX recovery_chats_by_chat ON recovery_chats (telegram_account_id, chat_id, gap_id DESC);
 
 -- What a person asks of the process that owns the account: nobody else may talk to Telegram for it.
@@ -107,6 +118,7 @@ CREATE TABLE recovery_requests (
     telegram_account_id text NOT NULL REFERENCES telegram_accounts (id),
     kind text NOT NULL CHECK (kind IN ('run', 'plan')),
     requested_by text NOT NULL,
+    -- When it was asked for, or last waited for.
     requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     taken_at timestamptz,
     answered_at timestamptz,
