@@ -262,12 +262,12 @@ async def test_a_session_that_cannot_be_opened_is_one_notice_for_each_log_in(
         await connected(telegram, desk)
 
         away = key.rename(away)
-        await sessions_again(context)
+        await another_log_in(context)
         await until(context, told + " HAVING count(*) = 2")
         assert await rows(context, told + " AND labels ->> 'version' = '2'")
 
 
-async def sessions_again(context: ProcessContext) -> None:
+async def another_log_in(context: ProcessContext) -> None:
     """Another log-in, as bots see it."""
     async with context.database.connection() as conn:
         await conn.execute("UPDATE telegram_sessions SET version = version + 1")
@@ -366,16 +366,6 @@ async def test_a_revocation_that_postgresql_cannot_take_is_recorded_later_and_th
 async def test_a_revocation_is_recorded_though_the_account_was_lost_before_postgresql_could_take_it(
     environment: dict[str, str], telegram: TelegramTestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = Config.from_env(environment | {"NADIA_TELEGRAM_LEASE_SECONDS": "2"}, dotenv=None)
-    async with open_context(config, role="test") as context:
-        await lose_a_revoked_account(context, telegram, monkeypatch)
-
-
-async def lose_a_revoked_account(
-    context: ProcessContext, telegram: TelegramTestServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    desk = telegram.add_account("Desk", phone="+15550001")
-    await log_in(context, telegram, "desk", desk)
     refusals = 0
 
     async def away(conn: Connection, *, account_id: str, version: int, reason: str) -> bool:
@@ -386,14 +376,18 @@ async def lose_a_revoked_account(
     async def lost(ownership: Ownership) -> bool:
         return False
 
-    async with acting(context):
-        await connected(telegram, desk)
-        with monkeypatch.context() as patched:
-            patched.setattr(sessions, "revoke", away)
-            telegram.revoke(desk)
-            await eventually(lambda: refusals > 0)
-            patched.setattr(context.ownerships, "renew", lost)
-            await until(context, "SELECT 1 FROM telegram_accounts WHERE holder IS NOT NULL AND fencing_token > 1")
-        await until(context, "SELECT 1 FROM telegram_sessions WHERE revoked_reason = 'SESSION_REVOKED'")
-        await until(context, "SELECT 1 FROM telegram_accounts WHERE holder IS NULL")
-    assert await rows(context, "SELECT 1 FROM notices WHERE topic = 'telegram.account_revoked' HAVING count(*) = 1")
+    desk = telegram.add_account("Desk", phone="+15550001")
+    config = Config.from_env(environment | {"NADIA_TELEGRAM_LEASE_SECONDS": "2"}, dotenv=None)
+    async with open_context(config, role="test") as context:
+        await log_in(context, telegram, "desk", desk)
+        async with acting(context):
+            await connected(telegram, desk)
+            with monkeypatch.context() as patched:
+                patched.setattr(sessions, "revoke", away)
+                telegram.revoke(desk)
+                await eventually(lambda: refusals > 0)
+                patched.setattr(context.ownerships, "renew", lost)
+                await until(context, "SELECT 1 FROM telegram_accounts WHERE holder IS NOT NULL AND fencing_token > 1")
+            await until(context, "SELECT 1 FROM telegram_sessions WHERE revoked_reason = 'SESSION_REVOKED'")
+            await until(context, "SELECT 1 FROM telegram_accounts WHERE holder IS NULL")
+        assert await rows(context, "SELECT 1 FROM notices WHERE topic = 'telegram.account_revoked' HAVING count(*) = 1")
