@@ -94,6 +94,8 @@ class ReplySender:
         ------
         NotOwnerError, AccountRevokedError
             If this process may or can no longer act for the account.
+        ChatBehindError
+            If the reply has to wait until what was missed in its chat is read.
         UnavailableError
             If PostgreSQL is away.
         """
