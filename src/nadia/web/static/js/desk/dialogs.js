@@ -3,18 +3,23 @@
 
 const SETTLE = 500; // ms; the second half of a double Ctrl+Enter answers nothing
 
+const asking = new WeakMap(); // what ends the question that a dialog asks
+
 export function ask(name, { prepare } = {}) {
   const dialog = document.getElementById(`dialog-${name}`);
   const form = dialog.querySelector("form");
+  asking.get(dialog)?.(null);
   form.reset();
   prepare?.(dialog);
   delete dialog.dataset.settled;
-  setTimeout(() => (dialog.dataset.settled = "true"), SETTLE);
+  const settling = setTimeout(() => (dialog.dataset.settled = "true"), SETTLE);
   return new Promise((resolve) => {
     const finish = (answer) => {
+      clearTimeout(settling);
       form.removeEventListener("submit", onSubmit);
       dialog.removeEventListener("close", onClose);
       form.removeEventListener("keydown", onKey);
+      asking.delete(dialog);
       resolve(answer);
     };
     const onSubmit = (event) => {
@@ -23,7 +28,8 @@ export function ask(name, { prepare } = {}) {
       finish(values);
       dialog.close();
     };
-    const onClose = () => finish(null);
+    // Browsers tell of a closing a little later: by then the dialog may be open again, with another question.
+    const onClose = () => dialog.open || finish(null);
     const onKey = (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.repeat) {
         event.preventDefault();
@@ -34,6 +40,7 @@ export function ask(name, { prepare } = {}) {
     form.addEventListener("submit", onSubmit);
     form.addEventListener("keydown", onKey);
     dialog.addEventListener("close", onClose);
+    asking.set(dialog, finish);
     dialog.showModal();
   });
 }
