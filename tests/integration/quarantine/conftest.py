@@ -7,19 +7,14 @@ import pytest
 
 from nadia.delivery import sender
 from nadia.review.models import ReviewerRef
-from support.core_fixtures import clock, core, other_core, redis_source
 from support.post_office import PostOffice
 from support.reply_fixtures import desk_database, live_events, reviewer, world
 from support.reply_world import World
 from support.sandbox_network import SandboxNetwork, sandbox_network
 
 __all__ = [
-    "clock",
-    "core",
     "desk_database",
     "live_events",
-    "other_core",
-    "redis_source",
     "reviewer",
     "world",
 ]

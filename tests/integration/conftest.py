@@ -1,4 +1,4 @@
-"""Fixtures for redis."""
+"""Fixtures of the integration tests: the services over a database and a Redis of a test's own."""
 
 from support.core_fixtures import (
     clock,
