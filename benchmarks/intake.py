@@ -40,8 +40,9 @@ from nadia.quarantine.gate import SilenceGate
 from nadia.quarantine.reception import Reception
 from nadia.recovery.config import RecoveryConfig
 from nadia.recovery.store import RecoveryStore
-from nadia.redis.connection import RedisConnection, RedisSource
+from nadia.redis.connection import RedisConnection
 from nadia.redis.events import LiveEvents
+from nadia.redis.source import RedisSource
 from nadia.telegram.gateway import IncomingMessage, Peer
 from nadia.telegram.ownership import Ownership, Ownerships
 from support.servers import short_folder, start_servers

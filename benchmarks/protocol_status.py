@@ -24,7 +24,7 @@ from nadia.metrics import REGISTRY
 from nadia.postgres import schema
 from nadia.quarantine.cache import ProtocolStatusCache
 from nadia.quarantine.config import QuarantineSettings
-from nadia.redis.connection import RedisSource
+from nadia.redis.source import RedisSource
 from support.core import Core, open_core
 from support.servers import short_folder, start_servers
 from support.sleeping import SleepingClock

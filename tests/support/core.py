@@ -35,8 +35,9 @@ from nadia.quarantine.service import Quarantine
 from nadia.recovery.config import RecoveryConfig
 from nadia.recovery.store import RecoveryStore
 from nadia.recovery.summaries import ChatSummaries
-from nadia.redis.connection import RedisConnection, RedisSource
+from nadia.redis.connection import RedisConnection
 from nadia.redis.events import LiveEvents
+from nadia.redis.source import RedisSource
 from nadia.telegram.gateway import IncomingMessage, MessageKind, Peer
 from nadia.telegram.ownership import Ownership, Ownerships
 

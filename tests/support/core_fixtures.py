@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from nadia.embedded.endpoints import RedisEndpoint
-from nadia.redis.connection import RedisConnection, RedisSource
+from nadia.redis.connection import RedisConnection
+from nadia.redis.source import RedisSource
 from support.core import Core, HandClock, open_core
 from support.redis_cluster import RunningCluster, redis_cluster
 from support.servers import ClonedDatabase

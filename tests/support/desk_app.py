@@ -33,8 +33,9 @@ from nadia.postgres.schema import upgrade
 from nadia.quarantine.config import QuarantineSettings
 from nadia.quarantine.gate import SilenceGate
 from nadia.quarantine.service import Quarantine
-from nadia.redis.connection import RedisConnection, RedisSource
+from nadia.redis.connection import RedisConnection
 from nadia.redis.events import LiveEvents
+from nadia.redis.source import RedisSource
 from nadia.review.config import ReviewSettings
 from nadia.review.desk import ReviewDesk
 from nadia.review.models import ReviewerRef

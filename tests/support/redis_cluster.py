@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from nadia.embedded.binaries import find_redis
-from nadia.redis.connection import RedisSource
+from nadia.redis.source import RedisSource
 from support.ports import free_ports
 from support.servers import short_folder
 

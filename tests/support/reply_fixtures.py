@@ -6,8 +6,9 @@ import pytest
 
 from nadia.embedded.endpoints import RedisEndpoint
 from nadia.postgres.database import Database
-from nadia.redis.connection import RedisConnection, RedisSource
+from nadia.redis.connection import RedisConnection
 from nadia.redis.events import LiveEvents
+from nadia.redis.source import RedisSource
 from nadia.review.models import ReviewerRef
 from support.reply_world import World
 

@@ -11,7 +11,7 @@ from nadia.embedded.home import Home
 from nadia.embedded.reports import ServerName
 from nadia.embedded.servers import EmbeddedServers
 from nadia.errors import UnavailableError
-from nadia.redis.connection import RedisSource
+from nadia.redis.source import RedisSource
 from nadia.settings import Config
 from nadia.telegram.sandbox.address import SOCKET_PATH_LIMIT, Address, UnixAddress, parse_address
 

@@ -38,7 +38,7 @@ def health(as_json: JsonOption = False) -> None:
 
 
 def _exit_code(report: "RecoveryHealthReport") -> ExitCode:
-    from nadia.recovery.health_report import HealthStatus
+    from nadia.health.models import HealthStatus
 
     if report.status is HealthStatus.HEALTHY:
         return ExitCode.FINE

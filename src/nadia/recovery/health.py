@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from nadia.clock import Clock, utc_now
 from nadia.errors import UnavailableError
+from nadia.health.models import HealthStatus
 from nadia.postgres.database import Connection, Row
 from nadia.recovery import health_store as store
 from nadia.recovery.config import RecoveryConfig, RecoveryTier
@@ -28,7 +29,6 @@ from nadia.recovery.health_report import (
     Dimensions,
     ErrorFigures,
     ErrorHealth,
-    HealthStatus,
     OperationsFigures,
     OperationsHealth,
     PerformanceFigures,

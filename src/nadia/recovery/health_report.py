@@ -5,31 +5,13 @@ sentences of NADIA's own: nothing of a customer's, and no text of an error. `SCH
 away or changes its meaning, not when one is added.
 """
 
-from collections.abc import Iterable
-from enum import StrEnum
-from typing import Annotated, Final, Generic, Literal, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from nadia.health.models import Figure, HealthStatus
 
 SCHEMA_VERSION: Final = 1
-
-
-Figure = Annotated[float, PlainSerializer(lambda value: round(value, 3), when_used="json")]
-"""A number as a report shows it: beyond a thousandth it would be noise."""
-
-
-class HealthStatus(StrEnum):
-    """How something is; in the order of concern."""
-
-    HEALTHY = "healthy"
-    UNKNOWN = "unknown"
-    WARNING = "warning"
-    CRITICAL = "critical"
-
-    @classmethod
-    def worst(cls, statuses: Iterable["HealthStatus"]) -> "HealthStatus":
-        """Return the one to worry about most; healthy of none."""
-        return max(statuses, key=list(cls).index, default=cls.HEALTHY)
 
 
 class _Part(BaseModel):

@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias, TypedDict
+from typing import Final, TypeAlias, TypedDict
 from urllib.parse import unquote, urlsplit
 
 import structlog
@@ -19,6 +18,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from nadia.errors import ConfigurationError, UnavailableError
 from nadia.redis.commands import Argument, Command, Script, pack
+from nadia.redis.source import RedisSource
 from nadia.resilience import BreakerState, CircuitBreaker, CircuitOpenError
 
 log = structlog.get_logger(__name__)
@@ -33,32 +33,6 @@ _FAILURES_TO_OPEN: Final = 1
 
 _COOLDOWN_SECONDS: Final = 1.0
 _SENTINEL_PORT: Final = 26379
-
-
-@dataclass(frozen=True, slots=True)
-class RedisSource:
-    """Where a Redis is and how long it may take.
-
-    Parameters
-    ----------
-    url : str
-        ``redis://``, ``rediss://`` or ``unix://``; for Sentinel, ``redis://`` with one or more ``host:port``.
-    username, password : str, optional
-        Credentials that are not in the URL. With Sentinel, those of the primary: the URL's are the sentinels'.
-    mode : str
-        What the URL leads to.
-    sentinel_service : str
-        Name of the primary, with Sentinel.
-    timeout_seconds : float
-        Longest that the commands sent at once may take; above a second, for which readers of streams wait.
-    """
-
-    url: str = field(repr=False)
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    mode: Literal["single", "cluster", "sentinel"] = "single"
-    sentinel_service: str = "nadia"
-    timeout_seconds: float = 2.0
 
 
 class RedisConnection:

@@ -21,6 +21,25 @@ SWEPT_MARK = "nadia:swept"
 """Left by every sweep; gone when Redis was emptied."""
 
 
+DAEMON_STATUS = "nadia:daemon:status"
+"""What the active daemon last said of itself."""
+
+
+def runs_of(job: str) -> str:
+    """Return the list with a scheduled job's last runs, newest first."""
+    return f"nadia:runs:{job}"
+
+
+def figures_of(bucket: int) -> str:
+    """Return the hash with what all processes counted in a stretch of time; ``bucket`` numbers stretches since 1970."""
+    return f"nadia:figures:{bucket}"
+
+
+def gauges_of(process: str) -> str:
+    """Return the hash with a process's gauges at present."""
+    return f"nadia:gauges:{process}"
+
+
 def partition_of(telegram_account_id: str, chat_id: int) -> int:
     """Return the partition of a conversation, 0 to 63, the same for ever."""
     return crc32(f"{telegram_account_id}:{chat_id}".encode()) % PARTITIONS

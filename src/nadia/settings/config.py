@@ -14,6 +14,7 @@ from nadia.delivery.config import DeliverySettings
 from nadia.drafting.config import DraftingSettings
 from nadia.embedded.home import Home
 from nadia.errors import ConfigurationError
+from nadia.health.config import HealthSettings
 from nadia.llm.config import LlmSettings
 from nadia.logs import LogsSettings
 from nadia.pacing.config import PacingSettings
@@ -25,7 +26,9 @@ from nadia.redaction import MASK, redact
 from nadia.redis.config import RedisSettings
 from nadia.review.config import ReviewSettings
 from nadia.settings.binding import bind, validate_section
+from nadia.settings.daemon import DaemonSettings
 from nadia.settings.errors import Problem, SettingsError
+from nadia.settings.mcp import McpSettings
 from nadia.settings.names import Setting, catalogue
 from nadia.settings.server_urls import url_problems
 from nadia.settings.sources import DEFAULT, Source, clean_env_value, read_dotenv, read_environment
@@ -58,6 +61,9 @@ class Config(BaseModel):
     quarantine: QuarantineSettings = Field(default_factory=QuarantineSettings)
     recovery: RecoveryConfig = Field(default_factory=RecoveryConfig)
     recovery_health: RecoveryHealthSettings = Field(default_factory=RecoveryHealthSettings)
+    health: HealthSettings = Field(default_factory=HealthSettings)
+    daemon: DaemonSettings = Field(default_factory=DaemonSettings)
+    mcp: McpSettings = Field(default_factory=McpSettings)
     web: WebSettings = Field(default_factory=WebSettings)
 
     _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)

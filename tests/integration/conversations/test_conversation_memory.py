@@ -13,8 +13,9 @@ from nadia.conversations.memory import ConversationMemory, version_of
 from nadia.conversations.messages import NewMessage, Recorded
 from nadia.conversations.models import Conversation
 from nadia.conversations.sent_messages import record_sent
-from nadia.redis.connection import RedisConnection, RedisSource
+from nadia.redis.connection import RedisConnection
 from nadia.redis.keys import memory as memory_key
+from nadia.redis.source import RedisSource
 from nadia.telegram.gateway import MessageEdited, MessagesDeleted
 from support.core import START, Core, HandClock, open_core
 from support.servers import ClonedDatabase

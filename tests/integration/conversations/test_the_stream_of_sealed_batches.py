@@ -6,8 +6,9 @@ import pytest
 
 from nadia.conversations.wal import WalStream
 from nadia.redis.commands import Command
-from nadia.redis.connection import RedisConnection, RedisSource
+from nadia.redis.connection import RedisConnection
 from nadia.redis.keys import WAL_STREAM
+from nadia.redis.source import RedisSource
 from support.core import until
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from nadia.conversations.models import Conversation
 from nadia.embedded.endpoints import RedisEndpoint
-from nadia.redis.connection import RedisConnection, RedisSource
+from nadia.redis.connection import RedisConnection
+from nadia.redis.source import RedisSource
 from nadia.review.models import Resolution
 from nadia.telegram.gateway import IncomingMessage, MessageKind, Peer, SentMessage
 from nadia.telegram.sandbox.gateway import SandboxGateway

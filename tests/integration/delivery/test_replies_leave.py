@@ -13,8 +13,9 @@ from nadia.delivery.config import DeliverySettings
 from nadia.delivery.outbox import Outbox
 from nadia.metrics import REGISTRY
 from nadia.postgres.database import Database
-from nadia.redis.connection import RedisConnection, RedisSource
+from nadia.redis.connection import RedisConnection
 from nadia.redis.events import LiveEvents
+from nadia.redis.source import RedisSource
 from nadia.review.models import Resolution, ReviewerRef
 from nadia.telegram.gateway import SentMessage
 from nadia.telegram.sandbox.faults import FaultKind

@@ -11,7 +11,7 @@ from nadia.conversations.pauses import Activity
 from nadia.errors import ConfigurationError, UnavailableError
 from nadia.llm.errors import NoModelAvailableError
 from nadia.llm.models import ChatMessage
-from nadia.redis.connection import RedisSource
+from nadia.redis.source import RedisSource
 from support.core import ACCOUNT, Core, ScriptedDrafter, open_core, running, until
 from support.servers import ClonedDatabase
 

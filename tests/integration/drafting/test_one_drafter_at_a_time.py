@@ -12,7 +12,7 @@ from nadia.conversations.models import BatchState
 from nadia.embedded.endpoints import RedisEndpoint
 from nadia.errors import UnavailableError
 from nadia.llm.models import ChatMessage
-from nadia.redis.connection import RedisSource
+from nadia.redis.source import RedisSource
 from support.core import Core, ScriptedDrafter, open_core, running, until
 from support.servers import ClonedDatabase, redis_client
 

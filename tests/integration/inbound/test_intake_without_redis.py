@@ -8,7 +8,7 @@ import time
 
 from nadia.embedded.servers import EmbeddedServers
 from nadia.errors import UnavailableError
-from nadia.redis.connection import RedisSource
+from nadia.redis.source import RedisSource
 from support.core import Core, open_core, until
 from support.servers import ClonedDatabase
 

@@ -12,7 +12,7 @@ from nadia.embedded.endpoints import Role
 from nadia.embedded.servers import EmbeddedServers
 from nadia.inbound.listener import AccountListener
 from nadia.postgres import schema
-from nadia.redis.connection import RedisSource
+from nadia.redis.source import RedisSource
 from nadia.telegram.errors import GatewayDisconnectedError
 from nadia.telegram.gateway import Gateway, TypingStarted, Update
 from support.core import ACCOUNT, NETWORK, Core, open_core, until

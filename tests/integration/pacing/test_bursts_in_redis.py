@@ -8,7 +8,8 @@ import pytest
 
 from nadia.pacing.bursts import Burst, Bursts
 from nadia.pacing.config import PacingSettings
-from nadia.redis.connection import RedisConnection, RedisSource
+from nadia.redis.connection import RedisConnection
+from nadia.redis.source import RedisSource
 from support.core import START, HandClock
 
 SETTINGS = PacingSettings(window_seconds=5, longest_seconds=60, largest_batch=4, lease_seconds=30)

@@ -11,8 +11,8 @@ from nadia.conversations.models import BatchState
 from nadia.embedded.endpoints import RedisEndpoint
 from nadia.embedded.servers import EmbeddedServers
 from nadia.pacing.config import PacingSettings
-from nadia.redis.connection import RedisSource
 from nadia.redis.keys import WAL_STREAM
+from nadia.redis.source import RedisSource
 from support.core import ACCOUNT, START, Core, HandClock, open_core, running, texts_by_batch, until
 from support.servers import ClonedDatabase, redis_client
 

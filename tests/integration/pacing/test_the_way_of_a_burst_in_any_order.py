@@ -23,8 +23,8 @@ from nadia.conversations.models import OPEN_STATES, BatchState
 from nadia.conversations.transitions import TransitionError
 from nadia.pacing.bursts import Burst
 from nadia.redis.commands import Command
-from nadia.redis.connection import RedisSource
 from nadia.redis.keys import due_set
+from nadia.redis.source import RedisSource
 from nadia.telegram.gateway import TypingStarted
 from support.core import Core, HandClock, ScriptedDrafter, open_core
 from support.servers import ClonedDatabase

@@ -12,8 +12,9 @@ from nadia.quarantine import service, store
 from nadia.quarantine.config import QuarantineSettings
 from nadia.quarantine.gate import SilenceGate
 from nadia.quarantine.service import Quarantine
-from nadia.redis.connection import RedisConnection, RedisSource
+from nadia.redis.connection import RedisConnection
 from nadia.redis.events import LiveEvents
+from nadia.redis.source import RedisSource
 from support.core import Core, ScriptedDrafter, running, until
 from support.servers import ClonedDatabase
 from support.silences import ANN, WHY, person_of, states, steps, unaccounted

@@ -11,8 +11,9 @@ from nadia.postgres.database import Connection
 from nadia.quarantine import store
 from nadia.quarantine.cache import ProtocolStatusCache
 from nadia.quarantine.config import QuarantineSettings
-from nadia.redis.connection import RedisConnection, RedisSource
+from nadia.redis.connection import RedisConnection
 from nadia.redis.events import LiveEvents
+from nadia.redis.source import RedisSource
 from support.core import Core, running, until
 from support.silences import ANN, WHY, person_of
 

@@ -13,8 +13,9 @@ import pytest
 from psycopg.rows import DictRow
 
 from nadia.clock import utc_now
+from nadia.health.models import HealthStatus
 from nadia.postgres.database import Connection, Database
-from nadia.recovery.health_report import HealthStatus, RecoveryHealthReport
+from nadia.recovery.health_report import RecoveryHealthReport
 from support.recovery_records import Records, checker, fill
 from support.servers import ClonedDatabase
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from nadia.health.models import HealthStatus
 from nadia.postgres.database import Database
 from nadia.recovery.config import RecoveryConfig
 from nadia.recovery.health_config import RecoveryHealthSettings
-from nadia.recovery.health_report import HealthStatus
 from support.recovery_records import SAID, Connect, Records, checker
 from support.servers import ClonedDatabase
 

@@ -7,9 +7,10 @@ from contextlib import aclosing
 import pytest
 
 from nadia.redis.commands import Command
-from nadia.redis.connection import RedisConnection, RedisSource
+from nadia.redis.connection import RedisConnection
 from nadia.redis.events import LiveEvent, LiveEvents
 from nadia.redis.live_feed import Gap, LiveFeed
+from nadia.redis.source import RedisSource
 from support.eventually import eventually
 
 FOLLOWERS = 150

@@ -11,7 +11,8 @@ import pytest
 from nadia.embedded.binaries import find_redis
 from nadia.errors import ConfigurationError, UnavailableError
 from nadia.redis.commands import Command
-from nadia.redis.connection import RedisConnection, RedisSource
+from nadia.redis.connection import RedisConnection
+from nadia.redis.source import RedisSource
 from support.core import until
 from support.ports import free_ports
 from support.redis_cluster import redis_cluster

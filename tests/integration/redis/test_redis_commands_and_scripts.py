@@ -4,8 +4,9 @@ import pytest
 
 from nadia.errors import UnavailableError
 from nadia.redis.commands import Command, Script
-from nadia.redis.connection import RedisConnection, RedisSource
+from nadia.redis.connection import RedisConnection
 from nadia.redis.events import LiveEvents
+from nadia.redis.source import RedisSource
 
 COUNT = Script("return redis.call('INCRBY', KEYS[1], ARGV[1])")
 

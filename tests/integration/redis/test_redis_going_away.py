@@ -12,7 +12,8 @@ import pytest
 from nadia.embedded.servers import EmbeddedServers
 from nadia.errors import UnavailableError
 from nadia.redis.commands import Command
-from nadia.redis.connection import RedisConnection, RedisSource
+from nadia.redis.connection import RedisConnection
+from nadia.redis.source import RedisSource
 from nadia.resilience import CircuitOpenError
 from support.core import until
 from support.servers import short_folder

@@ -9,8 +9,9 @@ from nadia.conversations.transitions import TransitionError
 from nadia.errors import InvalidInputError, NotFoundError, UnavailableError
 from nadia.metrics import REGISTRY
 from nadia.postgres.database import Database
-from nadia.redis.connection import RedisConnection, RedisSource
+from nadia.redis.connection import RedisConnection
 from nadia.redis.events import LiveEvents
+from nadia.redis.source import RedisSource
 from nadia.review.errors import ClaimedByOtherError, StaleError
 from nadia.review.models import ReviewerRef
 from support.reply_world import DISCLOSURE, World

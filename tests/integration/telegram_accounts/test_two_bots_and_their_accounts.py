@@ -11,8 +11,9 @@ from telethon.tl import functions
 
 from nadia.conversations.batches import Sealed
 from nadia.postgres.database import Database
-from nadia.redis.connection import RedisConnection, RedisSource
+from nadia.redis.connection import RedisConnection
 from nadia.redis.events import LiveEvents
+from nadia.redis.source import RedisSource
 from support.eventually import eventually
 from support.log_in import put_on_record, secrets_of, telethon_settings
 from support.mtproto.server import TelegramTestServer

@@ -10,9 +10,10 @@ import httpx
 import pytest
 
 from nadia.embedded.endpoints import RedisEndpoint
-from nadia.redis.connection import RedisConnection, RedisSource
+from nadia.redis.connection import RedisConnection
 from nadia.redis.events import LiveEvents
 from nadia.redis.live_feed import LiveFeed
+from nadia.redis.source import RedisSource
 from nadia.web.live import follow
 from support.desk_app import DeskHouse
 

@@ -11,8 +11,9 @@ from nadia.pacing.config import PacingSettings
 from nadia.pacing.tracker import UserActivityTracker
 from nadia.postgres.database import Database
 from nadia.quarantine.gate import SilenceGate
-from nadia.redis.connection import RedisConnection, RedisSource
+from nadia.redis.connection import RedisConnection
 from nadia.redis.events import LiveEvents
+from nadia.redis.source import RedisSource
 from support.core import Recalls
 
 

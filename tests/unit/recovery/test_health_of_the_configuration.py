@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from nadia.errors import UnavailableError
+from nadia.health.models import HealthStatus
 from nadia.postgres.database import Connection
 from nadia.recovery.config import RecoveryConfig
 from nadia.recovery.health import RecoveryHealthChecker
 from nadia.recovery.health_config import RecoveryHealthSettings
-from nadia.recovery.health_report import HealthStatus
 from nadia.settings import Config
 from nadia.settings.errors import SettingsError
 

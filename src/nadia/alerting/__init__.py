@@ -1,0 +1,1 @@
+"""What somebody should know at present: alerts, made from notices."""

@@ -1,0 +1,1 @@
+"""The daemon: runs workflows by a schedule and remembers what they came to."""

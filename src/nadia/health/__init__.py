@@ -1,0 +1,1 @@
+"""Is it well? Probes of every part, run at once, and what they came to."""

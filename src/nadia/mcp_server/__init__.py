@@ -1,0 +1,1 @@
+"""The workflows as tools of the Model Context Protocol."""

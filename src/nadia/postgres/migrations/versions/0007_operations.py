@@ -1,0 +1,75 @@
+"""Operations: who leads, what is told of what, and how fast it once was."""
+
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+UP = """
+-- What exactly one process may do at a time; see postgres/leases.py.
+CREATE TABLE leases (
+    name text PRIMARY KEY,
+    holder text,
+    fencing_token bigint NOT NULL DEFAULT 0,
+    expires_at timestamptz
+);
+
+-- Notices of one fingerprint tell of one thing; older rows have none.
+ALTER TABLE notices ADD COLUMN fingerprint text;
+ALTER TABLE notices ADD COLUMN resolves boolean NOT NULL DEFAULT false;
+CREATE INDEX notices_by_fingerprint ON notices (fingerprint, id DESC);
+CREATE INDEX notices_by_time ON notices (at DESC);
+
+-- Somebody knows of it and looks after it, until something newer of the same fingerprint resolves it.
+CREATE TABLE alert_acknowledgements (
+    fingerprint text PRIMARY KEY,
+    acknowledged_by text NOT NULL,
+    note text NOT NULL DEFAULT '',
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE TABLE alert_silences (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- [{"name": …, "value": …}], all of which must be equal; the topic is the label "topic".
+    matchers jsonb NOT NULL CHECK (jsonb_array_length(matchers) > 0),
+    starts_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    ends_at timestamptz NOT NULL,
+    created_by text NOT NULL,
+    reason text NOT NULL,
+    CHECK (ends_at > starts_at)
+);
+CREATE INDEX alert_silences_by_end ON alert_silences (ends_at);
+
+-- Figures of one measurement, to compare later ones with.
+CREATE TABLE performance_baselines (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL UNIQUE,
+    measured_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    measured_by text NOT NULL,
+    -- Made by the schedule, and pruned by it.
+    automatic boolean NOT NULL,
+    machine jsonb NOT NULL,
+    figures jsonb NOT NULL
+);
+"""
+
+DOWN = """
+DROP TABLE performance_baselines;
+DROP TABLE alert_silences;
+DROP TABLE alert_acknowledgements;
+DROP INDEX notices_by_time;
+DROP INDEX notices_by_fingerprint;
+ALTER TABLE notices DROP COLUMN resolves;
+ALTER TABLE notices DROP COLUMN fingerprint;
+DROP TABLE leases;
+"""
+
+
+def upgrade() -> None:
+    op.execute(UP)
+
+
+def downgrade() -> None:
+    op.execute(DOWN)
