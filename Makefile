@@ -54,8 +54,9 @@ format: dev ## format and fix what can be fixed
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix
 
-docs: dev ## write the generated pages of docs/reference and .env.example again
+docs: dev ## write the generated pages of docs/reference, .env.example and the dashboard again
 	@$(BIN)/python docs/generate.py
+	@$(BIN)/python monitoring/grafana/generate.py
 
 bench: dev ## measure what the performance claims rest on
 	@$(BIN)/python -m benchmarks

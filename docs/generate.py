@@ -14,6 +14,7 @@ from pydantic import BaseModel
 import nadia
 from nadia.cli.exit_codes import MEANINGS, errors_ending_in
 from nadia.cli.reference import command_page
+from nadia.health.models import HealthReport
 from nadia.metrics import REGISTRY
 from nadia.recovery.health_report import RecoveryHealthReport
 from nadia.settings import Config
@@ -50,6 +51,7 @@ def generated() -> dict[Path, str]:
         reference / "cli.md": command_page(),
         reference / "exit-codes.md": _exit_codes_page(),
         reference / "metrics.md": _metrics_page(),
+        reference / "health.schema.json": _schema(HealthReport),
         reference / "recovery-health.schema.json": _schema(RecoveryHealthReport),
     }
 

@@ -1,4 +1,4 @@
-"""One root handler for structlog and the standard library's loggers, with secrets scrubbed on the way out."""
+"""Root handlers for structlog and the standard library's loggers, with secrets scrubbed on the way out."""
 
 import json
 import logging
@@ -12,6 +12,7 @@ from typing import Final, Literal, TextIO
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from nadia.log_files import LogFile
 from nadia.redaction import redact, redact_text
 
 LogFormat = Literal["console", "json"]
@@ -20,7 +21,7 @@ _Event = MutableMapping[str, object]
 
 _QUIET: Final = (
     *("telethon", "httpx", "httpcore", "httpx2", "httpcore2", "urllib3", "asyncio"),
-    *("openai", "uvicorn.access"),
+    *("openai", "uvicorn.access", "mcp"),
 )
 """Libraries that tell of every request; they speak from WARNING on (baseline 2.5)."""
 
@@ -47,10 +48,22 @@ _LONGEST_VALUE: Final = 2_000
 class LogsSettings(BaseModel):
     """What is logged, and how it looks."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     level: LogLevel = Field("info", description="Lowest level that is logged.")
     format: LogFormat = Field("console", description="`console` for people, `json` for log collectors.")
+    file_enabled: bool = Field(
+        True,
+        description="Whether roles write JSON lines to `logs/` in the home too, for `nadia workflow find-error`.",
+    )
+    file_megabytes: float = Field(
+        10.0,
+        ge=0.1,
+        description="Size at which a log file is put aside and the next one begun, megabytes (10^6 bytes).",
+    )
+    files_megabytes: float = Field(
+        200.0, ge=1, description="Most that all log files take; the oldest go first, megabytes (10^6 bytes)."
+    )
 
     @field_validator("level", "format", mode="before")
     @classmethod
@@ -63,9 +76,10 @@ def configure_logging(
     level: LogLevel = "info",
     format: LogFormat = "console",  # noqa: A002 - the name of the setting
     stream: TextIO | None = None,
+    file: LogFile | None = None,
     force: bool = True,
 ) -> None:
-    """Send all log entries of the process through one scrubbing handler.
+    """Send all log entries of the process through one scrubbing handler, and one more where there is a file.
 
     Parameters
     ----------
@@ -75,6 +89,8 @@ def configure_logging(
         ``console`` or ``json`` (one object a line).
     stream : file, optional
         Where to; standard error when absent, so that standard output stays for data.
+    file : LogFile, optional
+        Where to as well, always as JSON.
     force : bool
         Replace handlers that the root logger has already. Otherwise those are left alone, and only structlog is
         pointed at the standard library.
@@ -106,6 +122,9 @@ def configure_logging(
         )
     )
     root.addHandler(handler)
+    if file is not None:
+        file.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[_assemble, _render_json]))
+        root.addHandler(file)
     threshold = getattr(logging, level.upper())
     root.setLevel(threshold)
     for name in _OWN_HANDLERS:

@@ -24,6 +24,7 @@ from prometheus_client import (
 )
 
 from nadia.errors import ConfigurationError
+from nadia.severity import Severity
 
 REGISTRY: Final = CollectorRegistry(auto_describe=True)
 """Everything that `/metrics` shows. Our own, so that a library's import adds nothing to it."""
@@ -76,6 +77,14 @@ def gauge(name: str, documentation: str, labels: Labels = ()) -> Gauge:
     return _with_known_values(Gauge(_checked(name), documentation, _names(labels), registry=REGISTRY), labels)
 
 
+def info(name: str, documentation: str, labels: Labels) -> Gauge:
+    """Declare a gauge ``nadia_<domain>_info`` that is always 1 and tells by its labels; errors as for `counter`."""
+    if not name.endswith("_info"):
+        raise ValueError(f"{name}: what only tells by its labels ends in _info")
+    _checked(name.removesuffix("_info"))
+    return Gauge(name, documentation, _names(labels), registry=REGISTRY)
+
+
 def histogram(
     name: str, documentation: str, labels: Labels = (), *, buckets: Sequence[float] = STAGE_SECONDS
 ) -> Histogram:
@@ -92,19 +101,20 @@ def render() -> tuple[bytes, str]:
 
 
 @contextmanager
-def serve(port: int) -> Iterator[None]:
-    """Answer scrapes on a loopback port, in a thread, for processes without the web.
+def serve(port: int, *, host: str = "127.0.0.1") -> Iterator[None]:
+    """Answer scrapes on a port, in a thread, for processes without the web.
 
     Raises
     ------
     ConfigurationError
-        If the port is taken.
+        If the port is taken, or the address is not this machine's.
     """
     try:
-        server, thread = start_http_server(port, addr="127.0.0.1", registry=REGISTRY)
+        server, thread = start_http_server(port, addr=host, registry=REGISTRY)
     except OSError as exc:
         raise ConfigurationError(
-            f"metrics cannot be served on port {port}: {exc.strerror}", hint="choose another"
+            f"metrics cannot be served on {host}, port {port}: {exc.strerror}",
+            hint="choose another: NADIA_METRICS_PORT, NADIA_METRICS_HOST",
         ) from exc
     try:
         yield
@@ -138,3 +148,9 @@ def _with_known_values(metric: _Metric, labels: Labels) -> _Metric:
         for values in itertools.product(*labels.values()):
             metric.labels(*values)
     return metric
+
+
+# Of `nadia.notices`, which is one module and has no folder to declare it in.
+NOTICES: Final = counter(
+    "nadia_notices_total", "Notices recorded, by how much they matter.", {"severity": list(Severity)}
+)

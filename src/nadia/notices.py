@@ -8,20 +8,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Protocol
 
 import structlog
 
+from nadia.metrics import NOTICES
+from nadia.severity import Severity
+
+__all__ = ["Executes", "Notice", "Severity", "record"]
+
 log = structlog.get_logger(__name__)
-
-
-class Severity(StrEnum):
-    """How much a notice matters."""
-
-    INFO = "info"
-    WARNING = "warning"
-    CRITICAL = "critical"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +77,5 @@ async def record(conn: Executes, notice: Notice) -> None:
             "resolves": notice.resolves,
         },
     )
+    NOTICES.labels(notice.severity).inc()
     log.warning("notice.recorded", topic=notice.topic, severity=notice.severity.value, **notice.labels)

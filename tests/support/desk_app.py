@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from nadia.accounts.models import Account, Role
 from nadia.accounts.service import AccountService
+from nadia.alerting.service import Alerts
 from nadia.clock import utc_now
 from nadia.conversations.batches import Batches, Sealed
 from nadia.conversations.messages import Messages, NewMessage
@@ -27,12 +28,16 @@ from nadia.delivery.outbox import Outbox
 from nadia.drafting.store import NewDraft, insert
 from nadia.embedded.endpoints import Role as DatabaseRole
 from nadia.embedded.servers import EmbeddedServers
+from nadia.health.checker import HealthChecker
+from nadia.health.figure_recorder import FigureRecorder
+from nadia.health.figures import FigureHistory
 from nadia.llm.saved_replies import SavedReplies
 from nadia.postgres.database import Database
 from nadia.postgres.schema import upgrade
 from nadia.quarantine.config import QuarantineSettings
 from nadia.quarantine.gate import SilenceGate
 from nadia.quarantine.service import Quarantine
+from nadia.recovery.status import RecoveryStatus
 from nadia.redis.connection import RedisConnection
 from nadia.redis.events import LiveEvents
 from nadia.redis.source import RedisSource
@@ -46,12 +51,17 @@ from nadia.telegram.sandbox.address import UnixAddress
 from nadia.telegram.sandbox.customer import CustomerClient
 from nadia.telegram.sandbox.server import SandboxServer
 from nadia.web.app import create_app
+from nadia.web.console import console_router
 from nadia.web.desk import desk_router, pause_status
+from nadia.web.help_pages import help_router
 from nadia.web.identity import cookie_name
 from nadia.web.quarantine import quarantine_router
 from nadia.web.sandbox import sandbox_router
 from nadia.web.sandbox_chat import SandboxChat
 from nadia.web.server import WebServer
+from nadia.workflows.run_history import RunHistory
+from nadia.workflows.schedule_state import ScheduleState
+from support.planted_probe import PlantedProbe
 
 ACCOUNT = "sandbox"
 DISCLOSURE = "Hello! Replies here are drafted by an AI and reviewed by people before they are sent."
@@ -75,6 +85,9 @@ class DeskHouse:
     quarantine: Quarantine
     ownership: Ownership
     wanted_drafts: list[int]
+    probe: PlantedProbe
+    recorder: FigureRecorder
+    schedule: ScheduleState
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     _people: dict[str, Account] = field(default_factory=dict)
 
@@ -266,6 +279,8 @@ async def desk_house(
     chat = SandboxChat(client=lambda: CustomerClient(address=address), account=ACCOUNT)
     accounts = AccountService(database=database, secret_key=SECRET_KEY, failure_floor=timedelta(milliseconds=1))
     settings = WebSettings(port=port)
+    probe = PlantedProbe()
+    schedule = ScheduleState(redis=redis, file=folder / "daemon.json")
     app = create_app(
         settings=settings,
         accounts=accounts,
@@ -275,6 +290,15 @@ async def desk_house(
         routers=(
             desk_router(desk=desk, saved_replies=SavedReplies(), pauses=pauses, events=events),
             quarantine_router(quarantine=quarantine),
+            console_router(
+                health=HealthChecker(probes=[probe], timeout_seconds=2.0),
+                figures=FigureHistory(redis=redis),
+                runs=RunHistory(redis=redis),
+                daemon=schedule.read,
+                alerts=Alerts(database=database),
+                recovery=RecoveryStatus(database=database),
+            ),
+            help_router(),
             sandbox_router(chat=chat),
         ),
     )
@@ -300,6 +324,9 @@ async def desk_house(
                 quarantine=quarantine,
                 ownership=ownership,
                 wanted_drafts=wanted,
+                probe=probe,
+                recorder=FigureRecorder(redis=redis, process="tests"),
+                schedule=schedule,
             )
         finally:
             await server.stop()

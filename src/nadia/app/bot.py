@@ -124,6 +124,7 @@ class AccountRunner:
         """Wait for the ownership, act, give it back; over and over until cancelled."""
         gateway = self._make_gateway()
         metrics.OWNED.labels(gateway.account_id).set(0)
+        metrics.LINKED.labels(gateway.account_id).set(0)
         await self._context.ownerships.register(gateway.account_id, gateway.network)
         recovery = recovery_agent(self._context, gateway.account_id, self._limiter)
         while True:
@@ -176,6 +177,7 @@ class AccountRunner:
             try:
                 await gateway.connect(ownership.state)
                 self._revocation.connected()
+                metrics.LINKED.labels(ownership.account_id).set(1)
                 begun = time.monotonic()
                 try:
                     await self._serve(gateway, ownership, recovery)
@@ -191,7 +193,9 @@ class AccountRunner:
                 for problem in problems.exceptions:
                     log.warning("account.disconnected", account=ownership.account_id, reason=str(problem), delay=delay)
             finally:
+                metrics.LINKED.labels(ownership.account_id).set(0)
                 await gateway.close()
+            _raise_lost_cancellation()
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LONGEST_RECONNECT_SECONDS)
 
@@ -222,6 +226,13 @@ class AccountRunner:
             await self._context.ownerships.release(ownership)
         except UnavailableError:
             log.info("account.release_skipped", account=ownership.account_id)  # it runs out by itself
+
+
+def _raise_lost_cancellation() -> None:
+    """Raise a cancellation that a task group lost, as before Python 3.13 it does when a task of its own fails then."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _first(group: BaseExceptionGroup[AccountRevokedError]) -> AccountRevokedError:

@@ -11,6 +11,9 @@ from nadia.conversations.messages import Messages
 from nadia.conversations.pauses import Pauses
 from nadia.delivery.outbox import Outbox
 from nadia.drafting.worker import DraftingWorker
+from nadia.health.checker import HealthChecker
+from nadia.health.figure_recorder import FigureRecorder
+from nadia.health.figures import FigureHistory
 from nadia.inbound.intake import Intake
 from nadia.llm.chain import ModelChain
 from nadia.pacing.sweep import Sweep
@@ -52,3 +55,6 @@ class ProcessContext:
     ownerships: Ownerships
     desk: ReviewDesk
     accounts: AccountService
+    figures: FigureHistory
+    health: HealthChecker
+    recorder: FigureRecorder

@@ -6,10 +6,11 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nadia.embedded.endpoints import Role
+from nadia.embedded.endpoints import Role, postgres_endpoint, redis_endpoint
 from nadia.embedded.home import Home
+from nadia.embedded.place import Place
 from nadia.embedded.reports import ServerName
-from nadia.embedded.servers import EmbeddedServers
+from nadia.embedded.service_user import ServiceUser
 from nadia.errors import UnavailableError
 from nadia.redis.source import RedisSource
 from nadia.settings import Config
@@ -55,8 +56,8 @@ class Endpoints:
             app = configured.get_secret_value()
             owner = config.postgres.owner_url.get_secret_value() if config.postgres.owner_url else app
         else:
-            embedded = EmbeddedServers(home=home)
-            app, owner = embedded.dsn(Role.APP), embedded.dsn(Role.OWNER)
+            place = servers_place(home)
+            app, owner = (postgres_endpoint(home=home, place=place, role=role).dsn for role in (Role.APP, Role.OWNER))
         return cls(
             postgres=app,
             postgres_owner=owner,
@@ -81,6 +82,11 @@ def require_running(config: Config) -> None:
         )
 
 
+def servers_place(home: Home) -> Place:
+    """Return where a home's own servers live, whether or not they run; raises HomeError."""
+    return Place.locate(home=home.ensure(), user=ServiceUser.resolve(None))
+
+
 def _embedded(config: Config) -> tuple[ServerName, ...]:
     urls: dict[ServerName, object] = {"postgres": config.postgres.url, "redis": config.redis.url}
     return tuple(name for name, url in urls.items() if url is None)
@@ -95,7 +101,7 @@ def _redis_source(config: Config, home: Home) -> RedisSource:
             sentinel_service=settings.sentinel_service,
             timeout_seconds=settings.timeout_seconds,
         )
-    embedded = EmbeddedServers(home=home).redis
+    embedded = redis_endpoint(home=home, place=servers_place(home))
     return RedisSource(url=embedded.url, timeout_seconds=settings.timeout_seconds)
 
 

@@ -1,18 +1,16 @@
 """Building a process from its settings."""
 
-import os
-import secrets
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Final
 
 from pydantic import SecretStr
 
 from nadia.accounts.service import AccountService
 from nadia.app.context import ProcessContext
 from nadia.app.endpoints import Endpoints, require_running
+from nadia.app.health import health_checker
+from nadia.app.process_name import installation_name, process_name
 from nadia.app.texts import OperatorFiles
 from nadia.conversations.batches import Batches
 from nadia.conversations.memory import ConversationMemory
@@ -23,6 +21,9 @@ from nadia.delivery.outbox import Outbox
 from nadia.drafting.worker import DraftingWorker
 from nadia.embedded.home import Home
 from nadia.errors import UnavailableError
+from nadia.health import metrics as health_metrics
+from nadia.health.figure_recorder import FigureRecorder
+from nadia.health.figures import FigureHistory
 from nadia.inbound.intake import Intake
 from nadia.llm.chain import ModelChain
 from nadia.pacing.bursts import Bursts
@@ -41,9 +42,6 @@ from nadia.redis.events import LiveEvents
 from nadia.review.desk import ReviewDesk
 from nadia.settings import Config
 from nadia.telegram.ownership import Ownerships
-
-WAL_MARGIN_SECONDS: Final = 10.0
-"""A stream entry goes to another worker so long after the longest draft: later than the batch's own lease."""
 
 
 @asynccontextmanager
@@ -80,7 +78,7 @@ async def open_context(config: Config, *, role: str, owns_home: bool = False) ->
     await database.open()
     try:
         await schema.require_current(database)
-        context = build(config, endpoints, database=database, redis=redis, owns_home=owns_home)
+        context = build(config, endpoints, role=role, database=database, redis=redis, owns_home=owns_home)
         for text in (context.files.persona, context.files.disclosure):
             text()  # unusable at the start is an error; later, the last usable text goes on
         try:
@@ -141,7 +139,9 @@ async def open_quarantine(config: Config) -> AsyncIterator[Quarantine]:
     try:
         async with open_database(config, name="cli") as database:
             outbox = Outbox(undo_seconds=config.delivery.undo_seconds)
-            wal = WalStream(redis=redis, consumer="cli", lease_seconds=WAL_MARGIN_SECONDS)  # only adds to it
+            wal = WalStream(
+                redis=redis, consumer="cli", lease_seconds=config.drafting.wal_lease_seconds
+            )  # only adds to it
             yield Quarantine(
                 database=database,
                 batches=Batches(database=database, replies=outbox, silences=SilenceGate()),
@@ -155,7 +155,7 @@ async def open_quarantine(config: Config) -> AsyncIterator[Quarantine]:
 
 
 def build(
-    config: Config, endpoints: Endpoints, *, database: Database, redis: RedisConnection, owns_home: bool
+    config: Config, endpoints: Endpoints, *, role: str, database: Database, redis: RedisConnection, owns_home: bool
 ) -> ProcessContext:
     """Put the services together; connects nothing."""
     files = OperatorFiles.of(config)
@@ -166,7 +166,7 @@ def build(
     batches = Batches(database=database, replies=outbox, silences=SilenceGate())
     protocol_status = ProtocolStatusCache(database=database, events=events, settings=config.quarantine)
     holder = process_name(config, owns_home=owns_home)
-    wal = WalStream(redis=redis, consumer=holder, lease_seconds=config.drafting.timeout_seconds + WAL_MARGIN_SECONDS)
+    wal = WalStream(redis=redis, consumer=holder, lease_seconds=config.drafting.wal_lease_seconds)
     bursts = Bursts(redis=redis, settings=config.pacing)
     tracker = UserActivityTracker(bursts=bursts, batches=batches, wal=wal, events=events, settings=config.pacing)
     recovery = RecoveryStore(database=database, settings=config.recovery)
@@ -234,6 +234,9 @@ def build(
             settings=config.review,
         ),
         accounts=account_service(config, database),
+        figures=FigureHistory(redis=redis),
+        health=health_checker(config, endpoints, connect=database.connection, redis=redis, told=health_metrics.show),
+        recorder=FigureRecorder(redis=redis, process=f"{role}/{holder}"),
     )
 
 
@@ -245,20 +248,6 @@ def account_service(config: Config, database: Database) -> AccountService:
         session_idle=timedelta(seconds=config.web.session_idle_seconds),
         session_lifetime=timedelta(seconds=config.web.session_lifetime_seconds),
     )
-
-
-def installation_name(config: Config) -> str:
-    """Return what the processes that share this home are called; without a slash, which ends the name of a group.
-
-    Host name and path would not do: containers made alike share both, and may share a database too.
-    """
-    return Home(path=config.home).installation_id()
-
-
-def process_name(config: Config, *, owns_home: bool) -> str:
-    """Return a name that no other process has; one that owns its home begins with the home's."""
-    group = installation_name(config) if owns_home else socket.gethostname()
-    return f"{group}/{os.getpid()}/{secrets.token_hex(4)}"
 
 
 def secret_key(config: Config) -> SecretStr:

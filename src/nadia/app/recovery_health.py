@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
 from nadia.app.endpoints import Endpoints, require_running
-from nadia.postgres.database import Connection, Database
+from nadia.postgres.failures import Connection
 from nadia.recovery.health import RecoveryHealthChecker
 from nadia.settings import Config
 
@@ -42,6 +42,8 @@ async def connection_for_one_check(config: Config) -> AsyncIterator[Connection]:
     UnavailableError
         If PostgreSQL cannot be reached.
     """
+    from nadia.postgres.database import Database
+
     require_running(config)
     database = Database(
         dsn=Endpoints.of(config).postgres,

@@ -5,7 +5,7 @@ import time
 from typing import Final
 
 from nadia.app.context import ProcessContext
-from nadia.app.factory import installation_name
+from nadia.app.process_name import installation_name
 from nadia.errors import UnavailableError
 from nadia.telegram import sessions
 

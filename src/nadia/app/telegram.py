@@ -15,13 +15,13 @@ from nadia.errors import ConflictError, InvalidInputError, NadiaError, NotFoundE
 from nadia.postgres.database import Database
 from nadia.settings import Config
 from nadia.telegram import account_status, sessions
-from nadia.telegram.account_status import AccountStatus
+from nadia.telegram.account_status import LOGGED_OUT, AccountStatus
 from nadia.telegram.config import ACCOUNT_NAME, NAME_RULE
 from nadia.telegram.gateway import Gateway
 from nadia.telegram.ownership import Ownership, Ownerships, register
 from nadia.telegram.session_key import SessionKey, SessionKeyError, SessionKeySource
 from nadia.telegram.session_material import SessionMaterial
-from nadia.telegram.sessions import LOGGED_OUT, StoredSession
+from nadia.telegram.sessions import StoredSession
 
 if TYPE_CHECKING:
     from nadia.telegram.entities import EntityResolver

@@ -8,8 +8,11 @@ from typing import Final
 import structlog
 
 from nadia.app.context import ProcessContext
+from nadia.app.queue_gauges import QueueGauges
 from nadia.app.supervision import Part
 from nadia.errors import UnavailableError
+from nadia.health.queue_reading import QueueReader
+from nadia.health.wal_reading import WalReader
 from nadia.pacing.skew import ClockSkew
 from nadia.pacing.sweep import SWEEP_SECONDS, Sweep
 from nadia.pacing.tracker import UserActivityTracker
@@ -47,6 +50,7 @@ def worker_parts(context: ProcessContext) -> Mapping[str, Part]:
         await _keep_silences(context)
 
     return {
+        **_tracing(context),
         "pacing": context.tracker.run,
         "drafting": context.drafting.run,
         "sweep": sweep,
@@ -56,6 +60,16 @@ def worker_parts(context: ProcessContext) -> Mapping[str, Part]:
         "quarantine": keep_silences,
         "gauges": measure,
     }
+
+
+def _tracing(context: ProcessContext) -> Mapping[str, Part]:
+    """Return the part that sends traces, if they are wanted."""
+    if context.config.tracing.endpoint is None:
+        return {}
+    from nadia.tracing.service import MessageTraces
+
+    traces = MessageTraces(database=context.database, redis=context.redis, settings=context.config.tracing)
+    return {"tracing": traces.run}
 
 
 async def _sweep(sweep: Sweep) -> None:
@@ -96,11 +110,16 @@ async def _compare_clocks(skew: ClockSkew) -> None:
 
 
 async def _measure(context: ProcessContext) -> None:
-    """Keep the queue's gauges current."""
+    """Keep the queues' gauges current."""
+    queues = QueueGauges(
+        queues=QueueReader(connect=context.database.connection),
+        wal=WalReader(redis=context.redis, stuck_seconds=context.config.drafting.wal_lease_seconds),
+    )
     while True:
         try:
             await context.desk.measure()
             await context.quarantine.measure()
+            await queues.measure()
         except UnavailableError as exc:
             log.debug("gauges.wait", reason=exc.message)
         await asyncio.sleep(_MEASURE_SECONDS)

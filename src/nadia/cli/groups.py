@@ -1,6 +1,5 @@
 """The commands there are, each with the module that is imported when it is used."""
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
@@ -23,7 +22,11 @@ GROUPS: Final[Mapping[str, str]] = {
     "telegram": "nadia.cli.telegram",
     "pause": "nadia.cli.pause",
     "resume": "nadia.cli.resume",
+    "health": "nadia.cli.health",
     "recover": "nadia.cli.recover",
+    "workflow": "nadia.cli.workflow",
+    "daemon": "nadia.cli.daemon",
+    "mcp": "nadia.cli.mcp",
     "quarantine": "nadia.cli.quarantine",
     "sandbox": "nadia.cli.sandbox",
     "db": "nadia.cli.db",
@@ -64,6 +67,8 @@ class LazyGroup(TyperGroup):
             If there is none of that name.
         """
         if cmd_name not in GROUPS:
+            import difflib
+
             near = difflib.get_close_matches(cmd_name, GROUPS, n=1)
             hint = f"did you mean `nadia {near[0]}`?" if near else "`nadia --help` lists the commands"
             raise NotFoundError(f"there is no command {cmd_name!r}", hint=hint)

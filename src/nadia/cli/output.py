@@ -14,6 +14,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for progra
 """Every command that reports has it."""
 
 RED: Final = "31"
+GREEN: Final = "32"
 YELLOW: Final = "33"
 CYAN: Final = "36"
 FAINT: Final = "2"

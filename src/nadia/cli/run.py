@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nadia.cli.daemon import run_daemon
 from nadia.cli.groups import command_group
 from nadia.cli.process_config import load_config
 
@@ -22,35 +23,41 @@ class Role(StrEnum):
     API = "api"
     BOT = "bot"
     WORKER = "worker"
+    DAEMON = "daemon"
 
 
 @app.command()
 def run(
-    role: Annotated[Role, typer.Argument(help="api: pages and JSON API. bot: Telegram accounts. worker: drafting.")],
+    role: Annotated[
+        Role,
+        typer.Argument(help="api: pages, JSON API. bot: Telegram accounts. worker: drafting. daemon: health checks."),
+    ],
     metrics_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Serve this process's metrics on loopback; 0 does not.")
-    ] = 0,
+        int | None,
+        typer.Option(min=0, max=65535, help="Serve this process's metrics here rather than at NADIA_METRICS_PORT."),
+    ] = None,
 ) -> None:
     """Run one role against the servers that the settings name, until SIGINT or SIGTERM."""
-    config = load_config()
+    config = load_config(role=role.value)
     config.require_startable()
-    asyncio.run(_run(config, role, metrics_port))
+    asyncio.run(run_daemon(config, metrics_port) if role is Role.DAEMON else _run(config, role, metrics_port))
 
 
-async def _run(config: "Config", role: Role, metrics_port: int) -> None:
+async def _run(config: "Config", role: Role, metrics_port: int | None) -> None:
     from nadia.app.address import published_address
     from nadia.app.bot import bot_parts
     from nadia.app.factory import open_context
     from nadia.app.lifecycle import stop_on_signals
+    from nadia.app.observation import observed
     from nadia.app.supervision import run_parts
     from nadia.app.worker import worker_parts
-    from nadia.metrics import serve
 
     with stop_on_signals() as stop:
         async with AsyncExitStack() as stack:
             context = await stack.enter_async_context(open_context(config, role=role.value))
-            if metrics_port:
-                stack.enter_context(serve(metrics_port))
+            if metrics_port is None:
+                metrics_port = 0 if role is Role.API else config.metrics.port  # pages show them as well
+            await stack.enter_async_context(observed(context, role=role.value, metrics_port=metrics_port))
             if role is Role.API:
                 from nadia.web.role import serving
 

@@ -150,7 +150,8 @@ async def _log_in(config: "Config", account: str, way_in: "Callable[[LogIn], Awa
 
 
 async def _log_out(config: "Config", account: str) -> "LoggedOut":
-    from nadia.app.factory import open_database, process_name
+    from nadia.app.factory import open_database
+    from nadia.app.process_name import process_name
     from nadia.app.telegram import log_out_patience, telegram_logins
     from nadia.telegram.ownership import Ownerships
     from nadia.telegram.telethon.login import log_out

@@ -21,7 +21,7 @@ app = command_group("Run everything on this machine, with its own PostgreSQL and
 @app.command()
 def up() -> None:
     """Run everything on this machine: servers, web, Telegram accounts, drafting. Ctrl-C stops it."""
-    config = load_config()
+    config = load_config(role="up")
     config.require_startable()
     asyncio.run(_up(config))
 
@@ -32,8 +32,10 @@ async def _up(config: "Config") -> None:
     from nadia.app.factory import open_context
     from nadia.app.installation import first_login_path, running_installation
     from nadia.app.lifecycle import stop_on_signals
+    from nadia.app.observation import observed
     from nadia.app.supervision import run_parts
     from nadia.app.worker import worker_parts
+    from nadia.daemon.role import daemon_of_home
     from nadia.web.role import serving
 
     _require_free_port(config)
@@ -41,10 +43,14 @@ async def _up(config: "Config") -> None:
         async with (
             running_installation(config) as installation,
             open_context(config, role="up", owns_home=True) as context,
+            observed(context, role="up"),
             serving(context) as web,
         ):
             with published_address(config, web.url):
-                parts = asyncio.create_task(run_parts({**worker_parts(context), **bot_parts(context)}, until=stop))
+                running = {**worker_parts(context), **bot_parts(context)}
+                if config.daemon.enabled:
+                    running["daemon"] = daemon_of_home(config, database=context.database, redis=context.redis).start
+                parts = asyncio.create_task(run_parts(running, until=stop))
                 try:
                     login = await first_login_path(context.accounts, context.database)
                     await _print_welcome(context, installation, url=web.url, login=login)

@@ -5,16 +5,15 @@ message appends to a memory that shows just the version before; whatever else ha
 reader rebuilds it. So it does when a message comes that belongs before others: they stand in Telegram's order.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final, cast
 
 import structlog
 
 from nadia.constants import MAX_HISTORY_LENGTH, MEMORY_TTL_SECONDS, TELEGRAM_TEXT_LIMIT
-from nadia.conversations.media import media_as_fields, media_from_fields
+from nadia.conversations import metrics
+from nadia.conversations.memory_entries import DAMAGED, Remembered, decode, encode, version_of
 from nadia.conversations.messages import Message, Messages, NewMessage, Recorded
 from nadia.conversations.models import Conversation
 from nadia.errors import UnavailableError
@@ -22,7 +21,6 @@ from nadia.redis import keys
 from nadia.redis.commands import Command, Script
 from nadia.redis.connection import RedisConnection
 from nadia.redis.mixin import RedisConnectionMixin
-from nadia.telegram.gateway import Media
 
 log = structlog.get_logger(__name__)
 
@@ -52,40 +50,6 @@ redis.call('DEL', KEYS[1])
 for position = 1, #ARGV do redis.call('RPUSH', KEYS[1], ARGV[position]) end
 return redis.call('EXPIRE', KEYS[1], {MEMORY_TTL_SECONDS})
 """)
-
-_AS_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-_DAMAGED: Final = (ValueError, KeyError, TypeError, OverflowError, OSError)
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """A message as drafting reads it.
-
-    Parameters
-    ----------
-    author : str
-        ``customer``, ``desk`` or ``phone``.
-    kind : str
-        ``text``, ``photo`` and so on.
-    text : str
-        Empty for a deleted one; cut to what one message of Telegram's can hold.
-    sent_at : datetime
-        UTC.
-    deleted : bool
-        Taken back by its author.
-    media : Media or None
-        What it carries besides the text.
-    place : int
-        Orders it among those of its conversation.
-    """
-
-    author: str
-    kind: str
-    text: str
-    sent_at: datetime
-    deleted: bool = False
-    media: Media | None = None
-    place: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +86,7 @@ class ConversationMemory(RedisConnectionMixin):
         except UnavailableError:
             return (await self._from_record(conversation)).messages
         if cached is not None:
+            metrics.MEMORY_READS.labels("redis").inc()
             return cached
         rebuilt = await self._from_record(conversation)
         try:
@@ -172,7 +137,7 @@ class ConversationMemory(RedisConnectionMixin):
             return None
         try:
             return [decode(entry) for entry in entries[1:]]
-        except _DAMAGED:
+        except DAMAGED:
             log.warning("memory.unreadable", conversation_id=conversation.id)
             return None
 
@@ -184,17 +149,13 @@ class ConversationMemory(RedisConnectionMixin):
         )
 
     async def _from_record(self, conversation: Conversation) -> _Rebuilt:
+        metrics.MEMORY_READS.labels("postgres").inc()
         # The version is the record's own: by now it may be newer than the conversation that was asked about.
         history = await self._messages.history(conversation.id, limit=MAX_HISTORY_LENGTH)
         return _Rebuilt(
             version=version_of(history.revision, history.replies),
             messages=[remember(message) for message in history.messages],
         )
-
-
-def version_of(revision: int, replies: int) -> str:
-    """Return the version of a conversation that a memory shows."""
-    return f"{revision}/{replies}"
 
 
 def remember(message: NewMessage) -> Remembered:
@@ -208,40 +169,4 @@ def remember(message: NewMessage) -> Remembered:
         deleted=deleted,
         media=None if deleted else message.media,
         place=message.place if isinstance(message, Message) else message.telegram_message_id,
-    )
-
-
-def encode(entry: Remembered) -> str:
-    """Write an entry as it lies in Redis; the place comes first, where the script that appends finds it."""
-    fields: dict[str, object] = {
-        "p": entry.place,
-        "a": entry.author,
-        "k": entry.kind,
-        "t": entry.text,
-        "s": entry.sent_at.timestamp(),
-    }
-    if entry.deleted:
-        fields["d"] = 1
-    if entry.media is not None:
-        fields["m"] = media_as_fields(entry.media)
-    return _AS_JSON.encode(fields)
-
-
-def decode(text: str) -> Remembered:
-    """Read an entry as it lies in Redis.
-
-    Raises
-    ------
-    ValueError, KeyError, TypeError, OverflowError, OSError
-        If it is damaged.
-    """
-    fields = json.loads(text)
-    return Remembered(
-        author=str(fields["a"]),
-        kind=str(fields["k"]),
-        text=str(fields["t"]),
-        sent_at=datetime.fromtimestamp(float(fields["s"]), UTC),
-        deleted=bool(fields.get("d")),
-        media=media_from_fields(fields.get("m")),
-        place=int(fields["p"]),
     )

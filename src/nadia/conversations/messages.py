@@ -7,20 +7,16 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from nadia.conversations.media import media_as_fields, media_from_fields
 from nadia.conversations.models import Conversation
+from nadia.conversations.order import PLACE
 from nadia.conversations.parked_updates import park_update
 from nadia.conversations.transitions import conversation_from_row
 from nadia.errors import NadiaError, NotFoundError
 from nadia.postgres.database import Connection, Database
 from nadia.redis.keys import partition_of
 from nadia.telegram.gateway import Media
-
-PLACE: Final = "coalesce(m.after_message_id, m.telegram_message_id)"
-"""Where a message ``m`` stands in its conversation; rows of one place follow each other by their own ids. There is an
-index for it. Only a message whose id in Telegram nobody knows has an ``after_message_id``."""
 
 # Every inbound statement begins with this: the account's row, if it is still ours. The share lock holds up a take-over
 # until the statement is committed, so that nothing of an old owner's is written after it.

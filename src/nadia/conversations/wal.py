@@ -15,13 +15,12 @@ from redis.exceptions import ResponseError
 
 from nadia.redis.commands import Command, Script
 from nadia.redis.connection import RedisConnection
-from nadia.redis.keys import WAL_STREAM
+from nadia.redis.keys import WAL_GROUP, WAL_STREAM
 from nadia.redis.mixin import RedisConnectionMixin
 from nadia.redis.streams import stream_entries
 
 log = structlog.get_logger(__name__)
 
-GROUP: Final = "drafting"
 _CLAIM_SECONDS: Final = 1.0
 LONGEST_WAIT_SECONDS: Final = 1.0
 _PAGE: Final = 1_000
@@ -142,7 +141,7 @@ class WalStream(RedisConnectionMixin):
             try:
                 answer = await redis.xautoclaim(
                     WAL_STREAM,
-                    GROUP,
+                    WAL_GROUP,
                     self._consumer,
                     min_idle_time=self._lease_milliseconds,
                     start_id=self._claimed_up_to,
@@ -158,7 +157,7 @@ class WalStream(RedisConnectionMixin):
         async with self._redis() as redis:
             try:
                 answer = await redis.xreadgroup(
-                    GROUP,
+                    WAL_GROUP,
                     self._consumer,
                     {WAL_STREAM: ">"},
                     count=limit,
@@ -181,12 +180,12 @@ class WalStream(RedisConnectionMixin):
         return found
 
     async def _acknowledge(self, entry_id: str) -> None:
-        await self._redis_connection.run(_ACKNOWLEDGE, keys=[WAL_STREAM], args=[GROUP, entry_id])
+        await self._redis_connection.run(_ACKNOWLEDGE, keys=[WAL_STREAM], args=[WAL_GROUP, entry_id])
 
     async def _create_group(self) -> None:
         async with self._redis() as redis:
             try:
-                await redis.xgroup_create(WAL_STREAM, GROUP, id="0", mkstream=True)
+                await redis.xgroup_create(WAL_STREAM, WAL_GROUP, id="0", mkstream=True)
             except ResponseError as exc:
                 if "BUSYGROUP" not in str(exc):  # another process was quicker
                     raise

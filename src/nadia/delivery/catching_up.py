@@ -1,9 +1,12 @@
 """Whether a chat may hold messages that nobody here knows of yet: a reply would be stale in silence."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from nadia.conversations.models import Conversation
-from nadia.postgres.database import Connection
+from nadia.postgres.failures import Connection
+
+BEHIND: Final = "waits until what was missed in this chat is read"
+"""Why a reply to such a chat does not leave; the outbox says so too."""
 
 
 class CatchesUp(Protocol):

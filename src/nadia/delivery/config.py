@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class DeliverySettings(BaseModel):
     """Section ``delivery``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     undo_seconds: float = Field(
         5.0, ge=0, le=300, description="How long an approval can be taken back before the reply leaves, seconds."

@@ -20,7 +20,7 @@ from nadia.conversations.models import BatchState
 from nadia.conversations.pauses import Activity, Pauses, is_paused
 from nadia.conversations.transitions import LockedBatch, lock_batch, move
 from nadia.delivery import metrics, store
-from nadia.delivery.catching_up import CatchesUp
+from nadia.delivery.catching_up import BEHIND, CatchesUp
 from nadia.delivery.metrics import Failure
 from nadia.delivery.models import Bubble, BubbleState, Turn
 from nadia.delivery.outbox import put_on_record
@@ -36,7 +36,6 @@ from nadia.telegram.ownership import Ownership, owns
 log = structlog.get_logger(__name__)
 
 STALE: Final = "the customer wrote again"
-BEHIND: Final = "waits until what was missed in this chat is read"
 _FIRST_RETRY_SECONDS: Final = 0.1
 _LONGEST_RETRY_SECONDS: Final = 5.0
 

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from nadia.metrics import counter, gauge, histogram
+from nadia.metrics import STAGE_SECONDS, counter, gauge, histogram
 
 
 class Failure(StrEnum):
@@ -31,4 +31,16 @@ APPROVAL_TO_SENT_SECONDS = histogram(
 WAITING = gauge(
     "nadia_delivery_waiting_replies",
     "Approved replies that have not left in full, of the accounts that this process owns.",
+)
+OUTBOX = gauge(
+    "nadia_outbox_replies", "Approved replies that have not left in full, of all accounts, those held back included."
+)
+OUTBOX_OLDEST_SECONDS = gauge(
+    "nadia_outbox_oldest_seconds",
+    "How long ago the oldest reply was approved that is due and has not left in full, 0 for none, seconds.",
+)
+BUBBLE_SECONDS = histogram(
+    "nadia_delivery_bubble_seconds",
+    "Time that Telegram took to answer when one bubble was sent, seconds.",
+    buckets=STAGE_SECONDS,
 )

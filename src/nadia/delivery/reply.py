@@ -10,7 +10,7 @@ from nadia.delivery.config import DeliverySettings
 from nadia.delivery.history import Ambiguous, Found, look_up
 from nadia.delivery.hold import Hold
 from nadia.delivery.ledger import Ledger
-from nadia.delivery.metrics import FAILURES, Failure
+from nadia.delivery.metrics import BUBBLE_SECONDS, FAILURES, Failure
 from nadia.delivery.models import BubbleState, Turn
 from nadia.delivery.typing import Beat, TypingSimulator
 from nadia.postgres.database import Database
@@ -149,9 +149,10 @@ class ReplySender:
         self._attempts[bubble.id] = self._monotonic()
         self._ledger.require_ownership()
         try:
-            sent = await self._gateway.send(
-                chat_id=turn.conversation.chat_id, text=bubble.text, random_id=bubble.random_id
-            )
+            with BUBBLE_SECONDS.time():
+                sent = await self._gateway.send(
+                    chat_id=turn.conversation.chat_id, text=bubble.text, random_id=bubble.random_id
+                )
         except RandomIdDuplicateError:
             FAILURES.labels(Failure.DUPLICATE).inc()
             return await self._find_out(turn, is_surely_sent=True)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from math import inf
 from typing import Final
 
-from nadia.conversations.memory import Remembered
+from nadia.conversations.memory_entries import Remembered
 
 OLD: Final = timedelta(minutes=30)
 """From here on an age changes what a good reply says, and a pause begins a new stretch of the conversation."""

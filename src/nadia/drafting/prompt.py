@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from nadia.constants import TELEGRAM_TEXT_LIMIT
-from nadia.conversations.memory import Remembered
+from nadia.conversations.memory_entries import Remembered
 from nadia.drafting.ages import note_on_times
 from nadia.llm.models import ChatMessage
 from nadia.telegram.gateway import MessageKind

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from nadia.constants import CONSTITUTION_VERSION
 from nadia.conversations import audit
-from nadia.conversations.messages import PLACE
 from nadia.conversations.models import Batch
+from nadia.conversations.order import PLACE
 from nadia.conversations.transitions import LockedBatch
 from nadia.postgres.database import Connection
 

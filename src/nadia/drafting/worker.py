@@ -14,7 +14,8 @@ from nadia.clock import Clock, utc_now
 from nadia.constants import MAX_HISTORY_LENGTH
 from nadia.conversations import audit
 from nadia.conversations.batches import Batches, park
-from nadia.conversations.memory import ConversationMemory, Remembered
+from nadia.conversations.memory import ConversationMemory
+from nadia.conversations.memory_entries import Remembered
 from nadia.conversations.models import BatchState
 from nadia.conversations.pauses import Activity, is_paused
 from nadia.conversations.transitions import LockedBatch, lock_batch, move
@@ -220,6 +221,9 @@ class DraftingWorker:
                 )
                 metrics.DRAFTS.labels("parked").inc()
                 return True
+        # Both times are the database's.
+        waited = attempt.until - self._lease - locked.batch.changed_at
+        metrics.WAIT_SECONDS.observe(max(0.0, waited.total_seconds()))
         return _Taken(locked=locked, attempt=attempt)
 
     async def _end(self, batch_id: int, attempt: store.Attempt, *, counts: bool) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import structlog
@@ -15,6 +15,8 @@ from nadia.health.probe import Finding, Probe
 log = structlog.get_logger(__name__)
 
 DOCS: Final = "docs/operations/health.md"
+
+_LAST_WORDS_SECONDS: Final = 0.1
 
 GROUPS: Final = ("postgres", "redis", "queues", "memory", "telegram", "models", "system", "installation", "jobs")
 """The parts that probes belong to, in the order in which people read them."""
@@ -31,12 +33,23 @@ class HealthChecker:
         Longest that one probe may take.
     clock : callable
         Returns the present.
+    told : callable, optional
+        Is handed each report, such as `nadia.health.metrics.show`.
     """
 
-    def __init__(self, *, probes: Sequence[Probe], timeout_seconds: float, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        *,
+        probes: Sequence[Probe],
+        timeout_seconds: float,
+        clock: Clock = utc_now,
+        told: Callable[[HealthReport], None] | None = None,
+    ) -> None:
         self._probes = tuple(sorted(probes, key=lambda probe: GROUPS.index(probe.group)))
         self._timeout_seconds = timeout_seconds
         self._clock = clock
+        self._told = told
+        self._left_behind: set[asyncio.Task[ProbeResult]] = set()
 
     @property
     def probes(self) -> Sequence[Probe]:
@@ -86,31 +99,49 @@ class HealthChecker:
         checked_at, begun = self._clock(), time.monotonic()
         results = await self._run(chosen)
         status = HealthStatus.worst(result.status for result in results)
-        return HealthReport(
+        report = HealthReport(
             checked_at=checked_at,
             status=status,
             summary=_summary(results),
             seconds=time.monotonic() - begun,
             probes=results,
         )
+        if self._told is not None:
+            self._told(report)
+        return report
 
     async def _group(self, group: str) -> list[ProbeResult]:
         return await self._run([probe for probe in self._probes if probe.group == group])
 
     async def _run(self, probes: Sequence[Probe]) -> list[ProbeResult]:
-        return list(await asyncio.gather(*(self._look(probe) for probe in probes)))
+        looks = [asyncio.create_task(self._look(probe), name=f"health.{probe.id}") for probe in probes]
+        in_time: set[asyncio.Task[ProbeResult]] = set()
+        try:
+            if looks:
+                in_time, _ = await asyncio.wait(looks, timeout=self._timeout_seconds)
+        finally:
+            await self._give_up([look for look in looks if not look.done()])
+        return [
+            look.result() if look in in_time else self._result(probe, self._unanswered(), self._timeout_seconds)
+            for probe, look in zip(probes, looks, strict=True)
+        ]
+
+    async def _give_up(self, looks: Collection[asyncio.Task[ProbeResult]]) -> None:
+        """Cancel what hangs, and leave behind what hangs even then: nobody waits for it."""
+        # Twice, because psycopg answers the first by asking the server to end its statement, and may wait for that.
+        for _ in range(2):
+            for look in looks:
+                look.cancel()
+            if looks:
+                _, looks = await asyncio.wait(looks, timeout=_LAST_WORDS_SECONDS)
+        for look in looks:
+            self._left_behind.add(look)
+            look.add_done_callback(self._left_behind.discard)
 
     async def _look(self, probe: Probe) -> ProbeResult:
         begun = time.monotonic()
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                finding = await probe.measure()
-        except TimeoutError:
-            finding = Finding(
-                status=HealthStatus.UNKNOWN,
-                summary=f"did not answer within {self._timeout_seconds:g} s",
-                hint="something it asks hangs: look at what else is not healthy",
-            )
+            finding = await probe.measure()
         except UnavailableError as exc:
             finding = Finding(status=HealthStatus.UNKNOWN, summary=f"cannot be judged: {exc.message}", hint=exc.hint)
         except Exception as exc:  # a probe that is wrong must not hide what the others found
@@ -120,6 +151,16 @@ class HealthChecker:
                 summary=f"the probe itself failed ({type(exc).__name__})",
                 hint="the log has the traceback: please report it",
             )
+        return self._result(probe, finding, time.monotonic() - begun)
+
+    def _unanswered(self) -> Finding:
+        return Finding(
+            status=HealthStatus.UNKNOWN,
+            summary=f"did not answer within {self._timeout_seconds:g} s",
+            hint="something it asks hangs: look at what else is not healthy",
+        )
+
+    def _result(self, probe: Probe, finding: Finding, seconds: float) -> ProbeResult:
         return ProbeResult(
             id=probe.id,
             title=probe.title,
@@ -131,7 +172,7 @@ class HealthChecker:
             threshold=finding.threshold,
             hint=finding.hint,
             docs=f"{DOCS}#{probe.id}",
-            seconds=time.monotonic() - begun,
+            seconds=seconds,
             figures=dict(finding.figures),
         )
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class HealthSettings(BaseModel):
     """Section ``health``: thresholds of `HealthChecker`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     probe_timeout_seconds: float = Field(
         2.0, gt=0, le=30, description="Longest that one probe of a health check may take, seconds."
@@ -25,6 +25,9 @@ class HealthSettings(BaseModel):
     outbox_oldest_seconds: float = Field(
         300.0, gt=0, description="Age of the oldest approved reply not sent above which there is a warning, seconds."
     )
+    quarantine_left_hours: float = Field(
+        24.0, ge=0, description="Hours before the end of a message held in quarantine from which there is a warning."
+    )
     memory_sample: int = Field(
         20, ge=1, le=500, description="Conversations whose memory in Redis is compared with PostgreSQL in a check."
     )
@@ -39,6 +42,9 @@ class HealthSettings(BaseModel):
     )
     model_error_rate: float = Field(
         0.05, gt=0, le=1, description="Share of failed calls of a model, of one, above which there is a warning."
+    )
+    cache_hit_percent: float = Field(
+        80.0, ge=0, le=100, description="Share of look-ups that a cache answers below which there is a warning, %."
     )
     cpu_percent: float = Field(80.0, gt=0, le=100, description="CPU load above which there is a warning, %.")
     memory_percent: float = Field(85.0, gt=0, le=100, description="Memory in use above which there is a warning, %.")

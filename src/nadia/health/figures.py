@@ -3,24 +3,46 @@
 Prometheus keeps the long history. This is what NADIA's own page, checks and workflows look back on without it.
 """
 
-from collections.abc import Mapping, Sequence
+import asyncio
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from typing import Final, cast
 
 from nadia.clock import Clock, utc_now
-from nadia.redis.connection import RedisConnection
-from nadia.redis.mixin import RedisConnectionMixin
+from nadia.health.series import HIGHEST, SUM, Series
+from nadia.redis import keys
+from nadia.redis.commands import Command, SendsCommands
 
 BUCKET_SECONDS: Final = 300
 RETENTION: Final = timedelta(hours=24)
+
+GAUGES_LIVE_SECONDS: Final = 90
+"""How long a process that says nothing more is taken for alive: a few times as long as they are silent."""
+
+_KEPT: Final = int(RETENTION.total_seconds()) // BUCKET_SECONDS
+_READ_AT_ONCE: Final = 24
+"""Stretches: others want answers from Redis too."""
+
+# A whole hash as one text, which the driver reads several times as fast as word by word. It is sent as it stands, not
+# as a script that Redis knows: readers without the driver do not ask again.
+_READ: Final = "return cjson.encode(redis.call('HGETALL', KEYS[1]))"
+
+KEPT_GAUGES: Final = ("nadia_review_queue_items", "nadia_delivery_waiting_replies")
+"""Gauges whose highest value is kept for each stretch: how long queues were."""
 
 Labels = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """What a histogram counted: upper bounds (seconds; the last infinite) and how many were at or below each."""
+    """What a histogram counted: upper bounds (seconds; the last infinite) and how many were at or below each.
+
+    Only bounds between which something was counted are named; the others would say nothing more.
+    """
 
     bounds: tuple[float, ...]
     counts: tuple[float, ...]
@@ -29,64 +51,176 @@ class Distribution:
     @property
     def count(self) -> float:
         """How many there were."""
-        raise NotImplementedError
+        return self.counts[-1]
 
     @property
     def mean(self) -> float | None:
         """Mean; None of nothing."""
-        raise NotImplementedError
+        return self.total / self.count if self.count else None
 
     def quantile(self, q: float) -> float | None:
-        """Estimate a quantile by linear interpolation within its bucket, as Prometheus's histogram_quantile does."""
-        raise NotImplementedError
+        """Estimate a quantile by linear interpolation within its bucket, as Prometheus's histogram_quantile does.
+
+        Parameters
+        ----------
+        q : float
+            From 0 to 1.
+
+        Returns
+        -------
+        float or None
+            The highest finite bound when it lies above that; None of nothing.
+
+        Raises
+        ------
+        ValueError
+            If ``q`` is out of range.
+        """
+        if not 0 <= q <= 1:
+            raise ValueError(f"a quantile is from 0 to 1, not {q}")
+        if not self.count:
+            return None
+        rank = q * self.count
+        place = next(index for index, count in enumerate(self.counts) if count and count >= rank)
+        lower = self.bounds[place - 1] if place else 0.0
+        below = self.counts[place - 1] if place else 0.0
+        upper = self.bounds[place]
+        if math.isinf(upper):
+            return lower
+        return lower + (upper - lower) * max(0.0, rank - below) / (self.counts[place] - below)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    begun_at: datetime
+    counted: Mapping[str, Sequence[tuple[Series, float]]]
+    """By the metric's name."""
 
 
 class Figures:
     """What was counted in a stretch of time, of all processes together."""
 
-    def increase(self, name: str, **labels: str) -> float:
+    def __init__(self, stretches: Sequence[_Stretch]) -> None:
+        self._stretches = stretches
+
+    def increase(self, name: str, /, **labels: str) -> float:
         """Return how much a counter rose, over all series that have these labels."""
-        raise NotImplementedError
+        return sum(value for series, value in self._of(name, labels) if not series.part)
 
-    def distribution(self, name: str, **labels: str) -> Distribution:
+    def distribution(self, name: str, /, **labels: str) -> Distribution:
         """Return what a histogram counted, over all series that have these labels."""
-        raise NotImplementedError
+        total, within = 0.0, defaultdict[float, float](float)
+        for series, value in self._of(name, labels):
+            if series.part == SUM:
+                total += value
+            elif ":" in series.part:
+                lower, _, upper = series.part.partition(":")
+                within[float(lower)] += 0
+                within[float(upper)] += value
+        within.pop(0.0, None)  # below the lowest bound there is nothing
+        within[math.inf] += 0
+        bounds, counts, below = sorted(within), [], 0.0
+        for bound in bounds:
+            below += within[bound]
+            counts.append(below)
+        return Distribution(bounds=tuple(bounds), counts=tuple(counts), total=total)
 
-    def labels_of(self, name: str) -> Sequence[Labels]:
+    def highest(self, name: str, /, **labels: str) -> float | None:
+        """Return the highest value of a gauge of `KEPT_GAUGES` that any process saw; None where nobody looked.
+
+        It is summed over the series that have these labels.
+        """
+        values = [value for series, value in self._of(name, labels) if series.part == HIGHEST]
+        return sum(values) if values else None
+
+    def labels_of(self, name: str, /) -> Sequence[Labels]:
         """Return the labels of a metric's series that counted anything."""
-        raise NotImplementedError
+        return [dict(labels) for labels in sorted({series.labels for series, _ in self._of(name, {})})]
 
-    def steps(self) -> Sequence[tuple[datetime, "Figures"]]:
+    def steps(self) -> "Sequence[tuple[datetime, Figures]]":
         """Return each stretch apart, oldest first, those without any figure included: what a chart draws."""
-        raise NotImplementedError
+        return [(stretch.begun_at, Figures([stretch])) for stretch in self._stretches]
+
+    def _of(self, name: str, labels: Labels) -> Iterator[tuple[Series, float]]:
+        wanted = labels.items()
+        for stretch in self._stretches:
+            for series, value in stretch.counted.get(name, ()):
+                if not wanted or wanted <= dict(series.labels).items():
+                    yield series, value
 
 
-class FigureHistory(RedisConnectionMixin):
-    """Adds this process's figures, and reads everybody's.
+class FigureHistory:
+    """Reads what all processes recorded; see `nadia.health.figure_recorder`.
 
     Parameters
     ----------
-    redis : RedisConnection
-        Where they are kept.
-    process : str
-        Names this process.
+    redis : SendsCommands
+        Where it is kept.
     clock : callable
         Returns the present.
     """
 
-    def __init__(self, *, redis: RedisConnection, process: str, clock: Clock = utc_now) -> None:
-        super().__init__(redis=redis)
-        self._process = process
+    def __init__(self, *, redis: SendsCommands, clock: Clock = utc_now) -> None:
+        self._redis = redis
         self._clock = clock
-
-    async def record(self) -> None:
-        """Add what this process counted since the last call; raises UnavailableError, and loses nothing then."""
-        raise NotImplementedError
 
     async def read(self, *, since: datetime) -> Figures:
         """Return what was counted since a moment, to the stretch; raises UnavailableError."""
-        raise NotImplementedError
+        last = bucket_at(self._clock())
+        first = max(bucket_at(since), last - _KEPT)
+        stretches = []
+        for begin in range(first, last + 1, _READ_AT_ONCE):
+            buckets = range(begin, min(begin + _READ_AT_ONCE, last + 1))
+            answers = await self._read([keys.figures_of(bucket) for bucket in buckets])
+            stretches += [
+                _Stretch(begun_at=_begin_of(bucket), counted=_by_name(_numbers(answer)))
+                for bucket, answer in zip(buckets, answers, strict=True)
+            ]
+            await asyncio.sleep(0)  # a day of many series takes a while to sort
+        return Figures(stretches)
 
     async def gauges(self, name: str) -> Sequence[tuple[str, Labels, float]]:
-        """Return a gauge by process, of those that reported in the last stretch; raises UnavailableError."""
-        raise NotImplementedError
+        """Return a gauge by process, of those that reported lately; raises UnavailableError."""
+        living = Command(
+            ("ZRANGEBYSCORE", keys.GAUGE_PROCESSES, self._clock().timestamp() - GAUGES_LIVE_SECONDS, "+inf")
+        )
+        (answer,) = await self._redis.send([living])
+        alive = cast("Sequence[str]", answer)
+        answers = await self._read([keys.gauges_of(one) for one in alive])
+        return [
+            (process, dict(series.labels), value)
+            for process, answer in zip(alive, answers, strict=True)
+            for series, value in _numbers(answer)
+            if series.name == name
+        ]
+
+    async def _read(self, hashes: Sequence[str]) -> Sequence[str]:
+        answers = await self._redis.send([Command(("EVAL", _READ, 1, key)) for key in hashes])
+        return cast("Sequence[str]", answers)
+
+
+def bucket_at(moment: datetime) -> int:
+    """Return the number of the stretch that a moment lies in."""
+    return int(moment.timestamp()) // BUCKET_SECONDS
+
+
+def _begin_of(bucket: int) -> datetime:
+    return datetime.fromtimestamp(bucket * BUCKET_SECONDS, UTC)
+
+
+def _numbers(answer: str) -> Iterator[tuple[Series, float]]:
+    """Return what a hash holds, names and values in turn; what is not a number of ours is passed over."""
+    words = iter(json.loads(answer))
+    for text, value in zip(words, words, strict=True):
+        if series := Series.read(text):
+            try:
+                yield series, float(value)
+            except ValueError:
+                continue
+
+
+def _by_name(numbers: Iterator[tuple[Series, float]]) -> Mapping[str, Sequence[tuple[Series, float]]]:
+    found: defaultdict[str, list[tuple[Series, float]]] = defaultdict(list)
+    for series, value in numbers:
+        found[series.name].append((series, value))
+    return found

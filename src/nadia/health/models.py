@@ -9,7 +9,9 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AwareDatetime, ConfigDict, Field, PlainSerializer
+
+from nadia.documented import Documented
 
 SCHEMA_VERSION: Final = 1
 
@@ -31,8 +33,8 @@ class HealthStatus(StrEnum):
         return max(statuses, key=list(cls).index, default=cls.HEALTHY)
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+class _Part(Documented):
+    model_config = ConfigDict(extra="forbid")
 
 
 class ProbeResult(_Part):

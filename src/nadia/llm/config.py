@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class LlmSettings(BaseModel):
     """Which models draft, and what the desk's saved replies are."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     profile: str = Field("default", description="Profile of the model registry that drafts are written with.")
     models_file: Path | None = Field(None, description="Model registry, a YAML file; the shipped one when empty.")

@@ -1,1 +1,1 @@
-"""The workflows as tools of the Model Context Protocol."""
+"""Assistants that speak the Model Context Protocol: workflows as tools, and what they may read."""

@@ -8,7 +8,7 @@ from nadia.constants import TYPING_DEBOUNCE_DELAY
 class PacingSettings(BaseModel):
     """The trailing window and its bounds (baseline 2.4)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     window_seconds: float = Field(
         5.0, gt=0, le=600, description="A burst is over when the customer was silent for so long, seconds."

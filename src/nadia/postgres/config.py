@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 class PostgresSettings(BaseModel):
     """Where PostgreSQL is; without a URL the embedded server is started."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     url: SecretStr | None = Field(
         None, description="Connection URL of the application's role, as postgresql://user:password@host/database."

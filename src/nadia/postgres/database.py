@@ -3,23 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TypeAlias
+from time import perf_counter
 
 import psycopg
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from nadia.errors import NadiaError, UnavailableError
+from nadia.errors import UnavailableError
+from nadia.postgres import metrics
+from nadia.postgres.failures import Connection, DatabaseError, Row, postgres_errors
+from nadia.postgres.statements import TimedCursor, observe_commit
 
-Row: TypeAlias = DictRow
-Connection: TypeAlias = psycopg.AsyncConnection[Row]
+__all__ = ["Connection", "Database", "DatabaseError", "Row"]
 
 _CONNECT_TIMEOUT_SECONDS = 3
 _LOCK_TIMEOUT = "10s"
-
-
-class DatabaseError(NadiaError):
-    """PostgreSQL refused a statement."""
 
 
 class Database:
@@ -55,6 +53,7 @@ class Database:
             open=False,
             kwargs={
                 "row_factory": dict_row,
+                "cursor_factory": TimedCursor,
                 "autocommit": True,
                 "connect_timeout": _CONNECT_TIMEOUT_SECONDS,
                 "application_name": application_name,
@@ -62,33 +61,41 @@ class Database:
                 f"-c idle_in_transaction_session_timeout={milliseconds} -c timezone=UTC",
             },
         )
+        self._is_open = False
         self._checking: asyncio.Task[None] | None = None
 
-    async def open(self, *, at_once: bool = False) -> None:
+    async def open(self, *, at_once: bool = False, wait: bool = True) -> None:
         """Connect.
 
         Parameters
         ----------
         at_once : bool
             Try once, for a command that somebody waits for; otherwise for a few seconds, over and over.
+        wait : bool
+            Whether it has to answer now; without, it may come later.
 
         Raises
         ------
         UnavailableError
             If PostgreSQL does not answer.
         """
-        with _translated():
+        with postgres_errors():
             if at_once:
                 # The pool goes on trying until its time-out; a connection of our own fails with the first refusal.
                 await (
                     await psycopg.AsyncConnection.connect(self._dsn, connect_timeout=_CONNECT_TIMEOUT_SECONDS)
                 ).close()
-            await self._pool.open(wait=True, timeout=2 * _CONNECT_TIMEOUT_SECONDS)
+            await self._pool.open(wait=wait, timeout=2 * _CONNECT_TIMEOUT_SECONDS)
+        metrics.POOL_SIZE.inc(self._pool_size)
+        self._is_open = True
 
     async def close(self) -> None:
         """Give all connections back."""
         if self._checking is not None:
             self._checking.cancel()
+        if self._is_open:
+            metrics.POOL_SIZE.dec(self._pool_size)
+            self._is_open = False
         await self._pool.close()
 
     @asynccontextmanager
@@ -103,9 +110,10 @@ class Database:
             If it refused a statement.
         """
         try:
-            with _translated():
-                cancelled_before = _cancellations()
+            with postgres_errors():
+                cancelled_before, asked = _cancellations(), perf_counter()
                 async with self._pool.connection() as conn:
+                    metrics.POOL_WAIT_SECONDS.observe(perf_counter() - asked)
                     _raise_lost_cancellation(cancelled_before)
                     with self._counted():
                         yield conn
@@ -131,16 +139,21 @@ class Database:
         DatabaseError
             If it refused a statement.
         """
-        async with self.connection() as conn, conn.transaction():
-            yield conn
+        async with self.connection() as conn:
+            async with conn.transaction():
+                yield conn
+                ended = perf_counter()
+            observe_commit(perf_counter() - ended)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
         """Count a connection as in use: a pool that is empty because of that has not lost its server."""
         self._in_use += 1
+        metrics.POOL_IN_USE.inc()
         try:
             yield
         finally:
+            metrics.POOL_IN_USE.dec()
             self._in_use -= 1
 
     def _drop_broken(self) -> None:
@@ -166,26 +179,3 @@ def _raise_lost_cancellation(before: int) -> None:
     """
     if _cancellations() > before:
         raise asyncio.CancelledError
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn the driver's exceptions into NADIA's."""
-    try:
-        yield
-    except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable) as exc:
-        raise UnavailableError(
-            "PostgreSQL took too long to answer", hint="look for long transactions in pg_stat_activity"
-        ) from exc
-    except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as exc:
-        raise UnavailableError("two transactions stood in each other's way", hint="try it again") from exc
-    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as exc:
-        raise UnavailableError(
-            "PostgreSQL cannot be reached", hint="is the server up? DATABASE_URL says where it is looked for"
-        ) from exc
-    except psycopg.Error as exc:
-        raise DatabaseError(f"PostgreSQL refused a statement: {_brief(exc)}") from exc
-
-
-def _brief(exc: psycopg.Error) -> str:
-    return str(exc).splitlines()[0][:200] if str(exc) else type(exc).__name__

@@ -1,4 +1,4 @@
-"""The migrations on disk, read from their files' names without loading Alembic.
+"""The migrations on disk, read from their files' names, and those applied, without loading Alembic.
 
 The main line is ``0001_conversations.py`` and so on. A branch is a line of its own, which can be applied and taken back
 without the rest: ``quarantine_0001.py`` begins the branch ``quarantine``. The files' names are their revisions.
@@ -9,12 +9,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from nadia.postgres.failures import Connection
+
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 MAIN: Final = ""
 """The main line's name among the branches."""
 
 _FILE: Final = re.compile(r"(?:([a-z]+)_)?(\d{4})(?:_\w+)?")
 _NEEDS: Final = re.compile(r'^depends_on = "(\d{4})"$', re.MULTILINE)
+
+# What Alembic keeps; there is no such table in a database that was never migrated.
+_IS_THERE: Final = "SELECT to_regclass('alembic_version') IS NOT NULL AS there"
+_APPLIED: Final = "SELECT version_num FROM alembic_version"
 
 
 def branches() -> dict[str, list[str]]:
@@ -66,6 +72,14 @@ def stored(applied: Sequence[str]) -> list[str]:
     """Return what Alembic's table holds for a database that is at these revisions: what is implied left out."""
     implied = {need_of(branch_of(revision)) for revision in applied}
     return [revision for revision in applied if revision not in implied]
+
+
+async def applied_on(conn: Connection) -> tuple[str, ...]:
+    """Return the revisions that a database is at, one for each branch; nothing for an empty one."""
+    there = await (await conn.execute(_IS_THERE)).fetchone()
+    if not there or not there["there"]:
+        return ()
+    return with_implied(row["version_num"] for row in await (await conn.execute(_APPLIED)).fetchall())
 
 
 def lacking(applied: Sequence[str]) -> tuple[str, ...]:

@@ -20,12 +20,12 @@ from nadia.postgres.database import Database
 from nadia.postgres.revisions import (
     MAIN,
     MIGRATIONS,
+    applied_on,
     heads,
     is_ahead,
     lacking,
     revisions,
     stored,
-    with_implied,
 )
 from nadia.redaction import redact_text
 
@@ -36,8 +36,6 @@ log = structlog.get_logger(__name__)
 
 # One migration runs at a time per database, whoever starts it.
 _LOCK = "SELECT pg_advisory_lock(7319843)"
-_APPLIED = "SELECT version_num FROM alembic_version"
-_IS_THERE = "SELECT to_regclass('alembic_version') IS NOT NULL AS there"
 
 
 class SchemaBehindError(ConfigurationError):
@@ -62,10 +60,7 @@ def require_revision(revision: str, *, besides: Sequence[str]) -> None:
 async def applied(database: Database) -> tuple[str, ...]:
     """Return the revisions that the database is at, one for each branch; nothing for an empty one."""
     async with database.connection() as conn:
-        there = await (await conn.execute(_IS_THERE)).fetchone()
-        if not there or not there["there"]:
-            return ()
-        return with_implied(row["version_num"] for row in await (await conn.execute(_APPLIED)).fetchall())
+        return await applied_on(conn)
 
 
 def steps_below(found: Sequence[str], steps: int) -> str:

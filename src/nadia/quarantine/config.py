@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class QuarantineSettings(BaseModel):
     """The silence protocol."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     keep_hours: float = Field(
         168.0,

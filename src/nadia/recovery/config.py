@@ -42,7 +42,7 @@ class Pace:
 class RecoveryConfig(BaseModel):
     """Tiers, limits and habits of the recovery agent; all that is wrong with it is reported at once (baseline 2.6)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     enabled: bool = Field(True, description="Whether missed messages are looked for at all.")
     tier_1_hours: float = Field(

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from nadia.clock import Clock, utc_now
 from nadia.errors import UnavailableError
 from nadia.health.models import HealthStatus
-from nadia.postgres.database import Connection, Row
+from nadia.postgres.failures import Connection, Row
 from nadia.recovery import health_store as store
 from nadia.recovery.config import RecoveryConfig, RecoveryTier
 from nadia.recovery.health_config import RecoveryHealthSettings

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class RecoveryHealthSettings(BaseModel):
     """Section ``recovery_health``: windows and thresholds of `RecoveryHealthChecker`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     operations_hours: float = Field(
         6.0, gt=0, le=720, description="How far back the health check looks at runs of recovery, hours."

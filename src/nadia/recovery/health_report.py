@@ -7,18 +7,15 @@ away or changes its meaning, not when one is added.
 
 from typing import Final, Generic, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
+from nadia.documented import Documented
 from nadia.health.models import Figure, HealthStatus
 
 SCHEMA_VERSION: Final = 1
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
-
-
-class TierFigures(_Part):
+class TierFigures(Documented):
     """How a tier is read (baseline 2.6)."""
 
     tier: int
@@ -29,7 +26,7 @@ class TierFigures(_Part):
     delay_seconds: Figure
 
 
-class ConfigurationFigures(_Part):
+class ConfigurationFigures(Documented):
     """What recovery was told to do."""
 
     enabled: bool
@@ -38,7 +35,7 @@ class ConfigurationFigures(_Part):
     tiers: list[TierFigures]
 
 
-class DatabaseFigures(_Part):
+class DatabaseFigures(Documented):
     """How PostgreSQL answers."""
 
     reachable: bool
@@ -49,7 +46,7 @@ class DatabaseFigures(_Part):
     unreadable_tables: list[str]
 
 
-class OperationsFigures(_Part):
+class OperationsFigures(Documented):
     """Runs that began in the window, and all that have not ended."""
 
     window_hours: Figure
@@ -68,7 +65,7 @@ class OperationsFigures(_Part):
     """Of the runs that were done."""
 
 
-class AccountCursor(_Part):
+class AccountCursor(Documented):
     """How fresh one account is."""
 
     account: str
@@ -81,7 +78,7 @@ class AccountCursor(_Part):
     """Whether Telegram revoked its session."""
 
 
-class CursorFigures(_Part):
+class CursorFigures(Documented):
     """How fresh the accounts are."""
 
     stale_after_hours: Figure
@@ -99,7 +96,7 @@ class CursorFigures(_Part):
     not_listed: int
 
 
-class AccountErrors(_Part):
+class AccountErrors(Documented):
     """What went wrong for one account."""
 
     account: str
@@ -107,7 +104,7 @@ class AccountErrors(_Part):
     error_ratio: Figure
 
 
-class ErrorFigures(_Part):
+class ErrorFigures(Documented):
     """What went wrong in the window."""
 
     window_hours: Figure
@@ -123,7 +120,7 @@ class ErrorFigures(_Part):
     not_listed: int
 
 
-class PerformanceFigures(_Part):
+class PerformanceFigures(Documented):
     """How fast the runs were that began in the window and have ended."""
 
     window_hours: Figure
@@ -141,10 +138,10 @@ class PerformanceFigures(_Part):
     """Waited because Telegram asked for it."""
 
 
-FiguresT = TypeVar("FiguresT", bound=_Part)
+FiguresT = TypeVar("FiguresT", bound=Documented)
 
 
-class Dimension(_Part, Generic[FiguresT]):
+class Dimension(Documented, Generic[FiguresT]):
     """One of the six sides of recovery that are looked at (baseline 1.2)."""
 
     status: HealthStatus
@@ -178,7 +175,7 @@ class PerformanceHealth(Dimension[PerformanceFigures]):
     """How fast it goes."""
 
 
-class Dimensions(_Part):
+class Dimensions(Documented):
     """The six sides of recovery (baseline 1.2)."""
 
     configuration: ConfigurationHealth
@@ -189,7 +186,7 @@ class Dimensions(_Part):
     performance: PerformanceHealth
 
 
-class RecoveryHealthReport(_Part):
+class RecoveryHealthReport(Documented):
     """How recovery after downtime is, printed by `nadia recover health --json`."""
 
     schema_version: Literal[1] = Field(SCHEMA_VERSION, description="Version of this schema.")

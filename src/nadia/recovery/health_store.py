@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from nadia.postgres.database import Connection, Row
-from nadia.telegram.sessions import LOGGED_OUT
+from nadia.postgres.failures import Connection, Row
+from nadia.telegram.account_status import LOGGED_OUT
 
 TABLES: Final = ("recovery_cursors", "recovery_gaps", "recovery_operations", "recovery_chats", "recovery_requests")
 """Without any of these, recovery does not work."""

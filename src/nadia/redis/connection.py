@@ -1,6 +1,7 @@
 """Connections to one Redis, a cluster, or what Sentinel points at, behind one type."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Final, TypeAlias, TypedDict
@@ -8,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
@@ -17,7 +19,8 @@ from redis.exceptions import NoScriptError, RedisClusterException, RedisError, R
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from nadia.errors import ConfigurationError, UnavailableError
-from nadia.redis.commands import Argument, Command, Script, pack
+from nadia.redis import metrics
+from nadia.redis.commands import Argument, Command, Script, SendsCommands, pack
 from nadia.redis.source import RedisSource
 from nadia.resilience import BreakerState, CircuitBreaker, CircuitOpenError
 
@@ -100,6 +103,7 @@ class RedisConnection:
         """
         if not commands:
             return []
+        begun = time.perf_counter()
         async with self.use() as client:
             answers = await (
                 _send_to_cluster(client, commands)
@@ -109,10 +113,25 @@ class RedisConnection:
             for position, answer in enumerate(answers):
                 if isinstance(answer, NoScriptError):
                     answers[position] = await client.execute_command(*commands[position].with_text)
+            metrics.ROUND_TRIP_SECONDS.observe(time.perf_counter() - begun)
             for answer in answers:
                 if isinstance(answer, Exception):
                     raise answer
             return answers
+
+    async def servers(self) -> Sequence[SendsCommands]:
+        """Return each server that takes writes: one, or the primaries of a cluster.
+
+        Raises
+        ------
+        UnavailableError
+            If a cluster is away.
+        """
+        async with self.use() as client:
+            if not isinstance(client, RedisCluster):
+                return [self]
+            await client.initialize()
+            return [_OneOfCluster(self, node) for node in client.get_primaries()]
 
     async def close(self) -> None:
         """Close the client; the next `get` makes a new one."""
@@ -135,6 +154,18 @@ class RedisConnection:
             with suppress(UnavailableError), redis_errors():
                 async with self._breaker, asyncio.timeout(self._source.timeout_seconds):
                     await _ping(await self.get())
+
+
+class _OneOfCluster:
+    """One server of a cluster, for commands about the server itself."""
+
+    def __init__(self, connection: RedisConnection, node: ClusterNode) -> None:
+        self._connection = connection
+        self._node = node
+
+    async def send(self, commands: Sequence[Command]) -> list[object]:
+        async with self._connection.use() as client:
+            return [await client.execute_command(*command.words, target_nodes=self._node) for command in commands]
 
 
 @contextmanager
@@ -207,6 +238,7 @@ class _Options(TypedDict, total=False):
     socket_timeout: None
     socket_connect_timeout: None
     decode_responses: bool
+    encoding_errors: str
     client_name: str
     protocol: int
 
@@ -217,6 +249,8 @@ def _make_client(source: RedisSource) -> RedisClient:
         "socket_timeout": None,
         "socket_connect_timeout": None,
         "decode_responses": True,
+        # Bytes that somebody else damaged are no reason to fail: who reads them finds out.
+        "encoding_errors": "replace",
         "client_name": "nadia",
         # The newer protocol gives some answers another shape, depending on the driver's version.
         "protocol": 2,

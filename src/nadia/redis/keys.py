@@ -11,6 +11,9 @@ from nadia.constants import PARTITIONS
 WAL_STREAM = "nadia:wal"
 """Sealed batches that wait for a draft."""
 
+WAL_GROUP = "drafting"
+"""The consumer group of the workers that read it."""
+
 EVENT_STREAM = "nadia:events"
 """What pages show live."""
 
@@ -20,9 +23,21 @@ DUE_HINTS = "nadia:due-hints"
 SWEPT_MARK = "nadia:swept"
 """Left by every sweep; gone when Redis was emptied."""
 
+GAUGE_PROCESSES = "nadia:gauges"
+"""The processes that show gauges, by when they last did."""
+
+TRACED_UP_TO = "nadia:traced-up-to"
+"""The batch whose messages were traced last."""
+
+TRACING_TURN = "nadia:tracing-turn"
+"""Held by the worker that traces."""
 
 DAEMON_STATUS = "nadia:daemon:status"
 """What the active daemon last said of itself."""
+
+
+PERFORMANCE_PROBE = "nadia:performance-probe"
+"""Written and removed again by what measures Redis."""
 
 
 def runs_of(job: str) -> str:
@@ -63,3 +78,13 @@ def bursts_of(partition: int) -> str:
 def memory(partition: int, conversation_id: int) -> str:
     """Return the list with a conversation's last messages."""
     return f"nadia:{{p{partition}}}:memory:{conversation_id}"
+
+
+MEMORIES = "nadia:{p*}:memory:*"
+"""What SCAN finds conversations' memories by."""
+
+
+def conversation_of_memory(key: str) -> int | None:
+    """Return whose memory a key holds; None where the key is none that `memory` makes."""
+    number = key.rpartition(":")[2]
+    return int(number) if number.isdecimal() and number.isascii() and len(number) <= 18 else None

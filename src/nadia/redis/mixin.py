@@ -1,8 +1,10 @@
 """Redis for classes that need it (baseline 2.6)."""
 
 from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
 
-from nadia.redis.connection import RedisClient, RedisConnection
+if TYPE_CHECKING:  # the driver takes long to import, and a health check does without it
+    from nadia.redis.connection import RedisClient, RedisConnection
 
 
 class RedisConnectionMixin:
@@ -14,14 +16,14 @@ class RedisConnectionMixin:
         Shared by all who use the same server.
     """
 
-    def __init__(self, *, redis: RedisConnection) -> None:
+    def __init__(self, *, redis: "RedisConnection") -> None:
         self._redis_connection = redis
 
-    async def _get_redis(self) -> RedisClient:
+    async def _get_redis(self) -> "RedisClient":
         """Return the bare client; `_redis` is the way for commands that may fail."""
         return await self._redis_connection.get()
 
-    def _redis(self) -> AbstractAsyncContextManager[RedisClient]:
+    def _redis(self) -> "AbstractAsyncContextManager[RedisClient]":
         """Return a context with the client; see `RedisConnection.use` for its errors."""
         return self._redis_connection.use()
 

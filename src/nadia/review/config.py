@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class ReviewSettings(BaseModel):
     """Section ``review``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     claim_seconds: float = Field(
         120.0, ge=5, le=3_600, description="How long a reviewer's claim holds unless renewed, seconds."

@@ -31,3 +31,6 @@ QUEUE = gauge(
         )
     },
 )
+OLDEST_SECONDS = gauge(
+    "nadia_review_oldest_seconds", "How long the oldest item has waited for a person, 0 for none, seconds."
+)

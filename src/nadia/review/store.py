@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from nadia.conversations.media import media_from_fields
-from nadia.conversations.messages import PLACE
 from nadia.conversations.models import BatchState
+from nadia.conversations.order import PLACE
 from nadia.errors import NotFoundError
 from nadia.postgres.database import Connection, Row
 from nadia.review.models import (

@@ -1,6 +1,5 @@
 """From what people wrote down to values for each setting: which name counts, where it came from, what is wrong."""
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -83,6 +82,9 @@ def validate_section(
             values[setting.field] = setting.read(value.value)
         except (ValueError, RuntimeError):
             problems.append(_refused(setting, value))
+    if not values and not problems:
+        # Defaults are not validated anyway, and pydantic takes its time to get ready for what nobody gives.
+        return model.model_construct(), []
     try:
         section = model.model_validate(values)
     except ValidationError as exc:
@@ -138,6 +140,8 @@ def _unknown(given: Given, known: frozenset[str], settings: Iterable[Setting]) -
     target = given.name.removesuffix("_FILE")
     if target != given.name and any(target == setting.name for setting in settings):
         return Problem(given.name, "only secrets are read from files", f"set {target} itself", given.origin)
+    import difflib
+
     nearest = difflib.get_close_matches(given.name, sorted(known), n=1)
     remedy = f"did you mean {nearest[0]}?" if nearest else "`nadia config show` lists the names there are"
     return Problem(given.name, "there is no such setting", remedy, given.origin)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
@@ -30,10 +30,12 @@ from nadia.settings.daemon import DaemonSettings
 from nadia.settings.errors import Problem, SettingsError
 from nadia.settings.mcp import McpSettings
 from nadia.settings.names import Setting, catalogue
+from nadia.settings.observation import MetricsSettings
 from nadia.settings.server_urls import url_problems
 from nadia.settings.sources import DEFAULT, Source, clean_env_value, read_dotenv, read_environment
 from nadia.settings.web import WebSettings
 from nadia.telegram.config import TelegramSettings
+from nadia.tracing.config import TracingSettings
 
 if TYPE_CHECKING:
     from nadia.llm.registry import ModelRegistry
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 class Config(BaseModel):
     """Every setting, by section. Frozen; each value knows where it came from."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     home: Path = Field(
         default_factory=lambda: Home.from_env().path,
@@ -65,6 +67,8 @@ class Config(BaseModel):
     daemon: DaemonSettings = Field(default_factory=DaemonSettings)
     mcp: McpSettings = Field(default_factory=McpSettings)
     web: WebSettings = Field(default_factory=WebSettings)
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings)
+    tracing: TracingSettings = Field(default_factory=TracingSettings)
 
     _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
     _read: Source = PrivateAttr(default_factory=dict)
@@ -97,7 +101,7 @@ class Config(BaseModel):
         environment = read_environment(environ)
         binding = bind(settings, (environment, lines))
         problems += [*binding.problems, *url_problems(binding.given)]
-        sections: dict[str, object] = {}
+        sections: dict[str, Any] = {}
         for name, info in cls.model_fields.items():
             if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
                 own = [setting for setting in settings if setting.section == name]
@@ -112,7 +116,7 @@ class Config(BaseModel):
             problems.append(Problem("NADIA_HOME", "this user has no home folder to put the data in", remedy))
         if problems:
             raise SettingsError(problems)
-        config = cls.model_validate(sections)
+        config = cast("Self", cls.model_construct(None, **sections))  # each was validated above
         config._origins = MappingProxyType(
             {path: _where(given.origin, given.name) for path, given in binding.given.items()}
         )

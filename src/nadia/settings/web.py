@@ -1,6 +1,7 @@
 """Where the web listens and how sessions live."""
 
 import ipaddress
+from collections.abc import Collection
 from typing import Final, Self
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ _SHORTEST_SECRET: Final = 32
 class WebSettings(BaseModel):
     """The web server's settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on; elsewhere than loopback a secret key is needed.")
     port: int = Field(8420, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
@@ -70,12 +71,7 @@ class WebSettings(BaseModel):
     @property
     def listens_on_loopback(self) -> bool:
         """Whether only this machine can reach the server."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     @property
     def cookies_are_secure(self) -> bool:
@@ -87,12 +83,8 @@ class WebSettings(BaseModel):
     @property
     def host_names(self) -> frozenset[str]:
         """Every host name that a request may be for, lower case, without port."""
-        names = {*_LOOPBACK_NAMES, *(name.lower() for name in self.allowed_hosts)}
-        if self.public_url:
-            names.add(bare_host(urlsplit(self.public_url).netloc))
-        if self.host not in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not listened on
-            names.add(f"[{self.host}]" if ":" in self.host else self.host.lower())
-        return frozenset(names)
+        names = answered_names(self.host, self.allowed_hosts)
+        return names | {bare_host(urlsplit(self.public_url).netloc)} if self.public_url else names
 
     def require_startable(self) -> None:
         """Check what must hold before the server listens.
@@ -107,6 +99,24 @@ class WebSettings(BaseModel):
                 f"listening on {self.host} needs NADIA_WEB_SECRET_KEY",
                 hint="set it (openssl rand -base64 48), or listen on 127.0.0.1",
             )
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine can reach what listens on an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def answered_names(host: str, allowed_hosts: Collection[str]) -> frozenset[str]:
+    """Return the host names that requests may be for, lower case, without port, given where a server listens."""
+    names = {*_LOOPBACK_NAMES, *(name.lower() for name in allowed_hosts)}
+    if host not in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not listened on
+        names.add(f"[{host}]" if ":" in host else host.lower())
+    return frozenset(names)
 
 
 def base_url(settings: WebSettings, *, port: int | None = None) -> str:

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
-from nadia.postgres.database import Connection
-from nadia.telegram.sessions import LOGGED_OUT
+from nadia.postgres.failures import Connection
+
+LOGGED_OUT: Final = "LOGGED_OUT"
+"""The reason of a session that was ended here."""
 
 _OVERVIEW = """
 SELECT account.id, account.network, session.user_id, coalesce(session.is_bot, false) AS is_bot, session.logged_in_at,

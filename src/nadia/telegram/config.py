@@ -21,7 +21,7 @@ _PEM: Final = "-----BEGIN"
 class TelegramSettings(BaseModel):
     """Section ``telegram``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 
     gateway: Literal["sandbox", "telethon"] = Field(
         "sandbox",

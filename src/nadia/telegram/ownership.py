@@ -6,14 +6,13 @@ expiry plus a grace, longer than any transaction of the holder may still run.
 """
 
 import json
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
 
 from nadia.errors import ConflictError
 from nadia.postgres.database import Connection, Database
+from nadia.postgres.leases import SAFETY_SECONDS, Tenure, deadline_of, uptime
 from nadia.telegram.gateway import State
 
 # A name stands for one account of one network for good: its state and its messages are that network's.
@@ -57,50 +56,21 @@ WHERE id = %(account_id)s AND fencing_token = %(fencing_token)s AND expires_at >
 FOR SHARE
 """
 
-SAFETY_SECONDS: Final = 1.0
-"""How long before its expiry a holder stops by its own clock."""
 
-_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
-def uptime() -> float:
-    """Return seconds that go on while the machine is suspended, where its kernel counts them: an expiry does."""
-    return time.clock_gettime(_CLOCK)
-
-
-@dataclass(slots=True)
-class Ownership:
+@dataclass(slots=True, kw_only=True)
+class Ownership(Tenure):
     """An account that this process owns.
 
     Parameters
     ----------
     account_id : str
         The account.
-    fencing_token : int
-        Checked by every intake and sending transaction; a successor's is higher.
     state : mapping or None
         Where the updates were read up to, as last stored.
-    deadline : float
-        Seconds by the process's clock at which this process must have stopped, unless renewed.
-    monotonic : callable
-        The process's clock, seconds.
     """
 
     account_id: str
-    fencing_token: int
     state: State | None
-    deadline: float
-    monotonic: Callable[[], float] = field(default=uptime, repr=False)
-
-    @property
-    def lives(self) -> bool:
-        """Whether this process may still act, by its own clock."""
-        return self.remaining > 0
-
-    @property
-    def remaining(self) -> float:
-        """Seconds for which this process may still act, by its own clock."""
-        return max(0.0, self.deadline - self.monotonic())
 
 
 class Ownerships:
@@ -169,7 +139,7 @@ class Ownerships:
             account_id=account_id,
             fencing_token=row["fencing_token"],
             state=row["update_state"],
-            deadline=self._deadline(begun),
+            deadline=deadline_of(begun, self._lease_seconds),
             monotonic=self._monotonic,
         )
 
@@ -186,7 +156,7 @@ class Ownerships:
         if kept is None:
             ownership.deadline = begun
             return False
-        ownership.deadline = self._deadline(begun)
+        ownership.deadline = deadline_of(begun, self._lease_seconds)
         return True
 
     async def release(self, ownership: Ownership) -> None:
@@ -204,9 +174,6 @@ class Ownerships:
         async with self._database.connection() as conn:
             if (await conn.execute(_STORE_STATE, values)).rowcount:
                 ownership.state = state
-
-    def _deadline(self, begun: float) -> float:
-        return begun + self._lease_seconds - SAFETY_SECONDS
 
 
 async def register(conn: Connection, *, account_id: str, network: str) -> None:

@@ -9,15 +9,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 
 from nadia.errors import ConflictError
 from nadia.postgres.database import Connection
 from nadia.telegram.session_key import SessionKey, SessionKeyError
 from nadia.telegram.session_material import SessionMaterial
-
-LOGGED_OUT: Final = "LOGGED_OUT"
-"""The reason of a session that was ended here."""
 
 # A log-in, the first or another; one of somebody else's changes nothing.
 _SAVE = """

@@ -11,8 +11,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from nadia.settings.web import bare_host
 from nadia.web.errors import WrongHostError, error_response
 
-# Orchestrators probe by address; these two say nothing that a stranger may not know.
-_OPEN_PATHS: Final = frozenset({"/livez", "/readyz"})
+# Orchestrators and watchers probe by address; these say nothing that a stranger may not know.
+_OPEN_PATHS: Final = frozenset({"/livez", "/readyz", "/heartbeat"})
 
 
 class HostGate:

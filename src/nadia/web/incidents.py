@@ -13,7 +13,9 @@ from nadia.web.errors import incident_response
 
 log = structlog.get_logger(__name__)
 
-_OPERATIONS: Final = frozenset({"/livez", "/readyz", "/metrics"})
+_OPERATIONS: Final = frozenset({"/livez", "/readyz", "/heartbeat", "/metrics"})
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class IncidentRing:
@@ -34,7 +36,9 @@ class IncidentRing:
             if message["type"] == "http.response.start":
                 started = True
                 metrics.requests.labels(kind=kind, status=f"{message['status'] // 100}xx").inc()
-                metrics.response_seconds.labels(kind=kind).observe(time.monotonic() - began)
+                seconds = time.monotonic() - began
+                metrics.response_seconds.labels(kind=kind).observe(seconds)
+                metrics.route_seconds.labels(*_method_and_route(scope)).observe(seconds)
             await send(message)
 
         try:
@@ -46,6 +50,15 @@ class IncidentRing:
             if started:
                 raise  # too late for an answer; the server closes the connection
             await incident_response(Request(scope), incident)(scope, receive, counting_send)
+
+
+def _method_and_route(scope: Scope) -> tuple[str, str]:
+    """Name what was asked for by the template that answered it: paths hold ids, and strangers make others up."""
+    method = str(scope["method"])
+    route = getattr(scope.get("route"), "path_format", None) or (
+        "/static" if _kind(scope["path"]) == "static" else "none"
+    )
+    return method if method in _METHODS else "other", str(route)
 
 
 def _kind(path: str) -> str:

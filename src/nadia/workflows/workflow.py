@@ -1,12 +1,16 @@
 """What a workflow is."""
 
+import time
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import ClassVar, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from nadia.accounts.models import Role
-from nadia.workflows.report import WorkflowReport
+from nadia.clock import Clock, utc_now
+from nadia.health.models import HealthStatus
+from nadia.workflows.report import ReportTable, WorkflowFinding, WorkflowReport
 
 
 class Effect(StrEnum):
@@ -19,9 +23,18 @@ class Effect(StrEnum):
 
 
 class Arguments(BaseModel):
-    """What a workflow is asked with; a workflow's own subclass describes each field for CLI, JSON and assistants."""
+    """What a workflow is asked with.
+
+    A workflow's own subclass gives each field a default, limits and a description (with the unit): the command line's
+    options, the schema for programs and what assistants read are made of them. Text, numbers, booleans, paths, literals
+    and tuples of these are understood.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Positional:
+    """Marks, in ``Annotated``, an argument that the command line takes by its place and not by its name."""
 
 
 A = TypeVar("A", bound=Arguments, contravariant=True)
@@ -47,7 +60,57 @@ class Workflow(Protocol[A]):
         Raises
         ------
         UnavailableError
-            If what it asks is away.
+            If what it asks is away, and there is no answer without.
         InvalidInputError, NotFoundError
             If the arguments name something that does not exist.
         """
+
+
+class Named(Protocol):
+    """What of a workflow stands in its report."""
+
+    name: ClassVar[str]
+    question: ClassVar[str]
+
+
+class Inquiry:
+    """One run of a workflow: knows when it began, and puts the report together.
+
+    Parameters
+    ----------
+    workflow : Workflow
+        What runs.
+    clock : callable
+        Returns the present.
+    """
+
+    def __init__(self, workflow: Named, *, clock: Clock = utc_now) -> None:
+        self._workflow = workflow
+        self._begun = time.monotonic()
+        self.ran_at = clock()
+
+    def report(
+        self,
+        answer: str,
+        *,
+        findings: Iterable[WorkflowFinding] = (),
+        tables: Sequence[ReportTable] = (),
+        unreachable: Sequence[str] = (),
+        status: HealthStatus | None = None,
+        customer_text: bool = False,
+    ) -> WorkflowReport:
+        """Return the report; its status is that of the worst finding where none is given."""
+        order = list(HealthStatus)
+        worst_first = sorted(findings, key=lambda finding: order.index(finding.status), reverse=True)
+        return WorkflowReport(
+            workflow=self._workflow.name,
+            question=self._workflow.question,
+            status=HealthStatus.worst(finding.status for finding in worst_first) if status is None else status,
+            answer=answer,
+            ran_at=self.ran_at,
+            seconds=time.monotonic() - self._begun,
+            findings=worst_first,
+            tables=list(tables),
+            unreachable=list(unreachable),
+            customer_text=customer_text,
+        )

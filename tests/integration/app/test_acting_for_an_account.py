@@ -17,6 +17,8 @@ from nadia.app.revocation import PassingRevocation
 from nadia.app.supervision import run_parts
 from nadia.conversations.batches import Sealed
 from nadia.embedded.endpoints import RedisEndpoint
+from nadia.health.figure_recorder import FigureRecorder
+from nadia.health.models import HealthStatus
 from nadia.settings import Config
 from nadia.telegram.errors import GatewayDisconnectedError
 from nadia.telegram.gateway import Update
@@ -246,3 +248,22 @@ async def test_the_account_is_given_back_though_the_end_is_asked_for_again(
     assert running.cancelled()
     (account,) = await rows(context, "SELECT holder FROM telegram_accounts")
     assert account["holder"] is None
+
+
+async def test_a_health_check_is_told_whether_the_account_is_connected(context: ProcessContext) -> None:
+    recorder = FigureRecorder(redis=context.redis, process="bot")
+
+    async def until_it_is(status: HealthStatus, said: str) -> None:
+        async with asyncio.timeout(15):
+            while True:
+                await recorder.record()
+                found = (await context.health.report(["telegram-link"])).of("telegram-link")
+                if found.status is status and said in found.summary:
+                    return
+                await asyncio.sleep(0.02)
+
+    async with SandboxControl(address=context.endpoints.sandbox) as control, acting(context):
+        await until_it_is(HealthStatus.HEALTHY, "1 of 1 account connected")
+        await control.revoke("sandbox")
+        await until_it_is(HealthStatus.WARNING, "not connected: sandbox")
+        await control.restore("sandbox")

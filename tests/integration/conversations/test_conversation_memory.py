@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nadia.constants import MAX_HISTORY_LENGTH, MEMORY_TTL_SECONDS, TELEGRAM_TEXT_LIMIT
-from nadia.conversations.memory import ConversationMemory, version_of
+from nadia.conversations.memory import ConversationMemory
+from nadia.conversations.memory_entries import version_of
 from nadia.conversations.messages import NewMessage, Recorded
 from nadia.conversations.models import Conversation
 from nadia.conversations.sent_messages import record_sent

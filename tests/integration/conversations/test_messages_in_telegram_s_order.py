@@ -5,8 +5,8 @@ from datetime import timedelta
 from itertools import count
 
 from nadia.constants import MAX_HISTORY_LENGTH
-from nadia.conversations.messages import PLACE
 from nadia.conversations.models import BatchState
+from nadia.conversations.order import PLACE
 from nadia.conversations.sent_messages import record_sent
 from nadia.drafting.store import not_shown
 from nadia.redis.keys import memory as memory_key

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from nadia.postgres.database import Database, DatabaseError
-from nadia.telegram.ownership import SAFETY_SECONDS, Ownership, Ownerships, owns
+from nadia.postgres.leases import SAFETY_SECONDS
+from nadia.telegram.ownership import Ownership, Ownerships, owns
 from support.servers import ClonedDatabase
 
 ACCOUNT = "desk"

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from nadia.app.address import address_of, published_address
-from nadia.app.factory import installation_name
+from nadia.app.process_name import installation_name
 from nadia.drafting.texts import OperatorText
 from nadia.errors import UnavailableError
 from nadia.settings import Config

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nadia.conversations.memory import Remembered
+from nadia.conversations.memory_entries import Remembered
 from nadia.drafting.ages import OLD, age_in_words, note_on_times
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nadia.constants import TELEGRAM_TEXT_LIMIT
-from nadia.conversations.memory import Remembered
+from nadia.conversations.memory_entries import Remembered
 from nadia.drafting.prompt import DRAFT_BUBBLES, bubbles_of, build_prompt, utf16_length
 from nadia.telegram.gateway import Media
 

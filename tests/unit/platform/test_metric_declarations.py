@@ -1,7 +1,12 @@
+from urllib.error import URLError
+from urllib.request import urlopen
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from nadia import metrics
+from nadia.errors import ConfigurationError
+from support.ports import free_ports
 
 
 def exported() -> dict[str, list[tuple[dict[str, str], float]]]:
@@ -64,3 +69,25 @@ def test_only_counters_end_in_total() -> None:
 def test_reserved_label_names_are_refused() -> None:
     with pytest.raises(ValueError, match="taken"):
         metrics.histogram("nadia_unit_labelled_seconds", "x", ["le"])
+
+
+def test_what_only_tells_by_its_labels_is_an_info() -> None:
+    metrics.info("nadia_unit_build_info", "The build.", ("version",)).labels("1.2").set(1)
+    assert exported()["nadia_unit_build_info"] == [({"version": "1.2"}, 1.0)]
+    for name in ("nadia_unit_build", "unit_build_info", "nadia_unit_wait_ms_info"):
+        with pytest.raises(ValueError, match=r"nadia_<domain>|ends in _info|base units"):
+            metrics.info(name, "x", ("version",))
+
+
+def test_a_scrape_answers_where_it_is_asked_to_listen_and_nowhere_else() -> None:
+    (port,) = free_ports(1)
+    with metrics.serve(port, host="127.0.0.2"):
+        with urlopen(f"http://127.0.0.2:{port}/metrics") as answer:
+            assert b"process_resident_memory_bytes" in answer.read()
+        with pytest.raises(URLError):
+            urlopen(f"http://127.0.0.1:{port}/metrics")
+        with pytest.raises(ConfigurationError) as taken, metrics.serve(port, host="127.0.0.2"):
+            pass
+    assert "NADIA_METRICS_PORT" in (taken.value.hint or "")
+    with pytest.raises(ConfigurationError, match="cannot be served"), metrics.serve(port, host="203.0.113.7"):
+        pass

@@ -16,6 +16,27 @@ CREATE TABLE leases (
     expires_at timestamptz
 );
 
+-- The last run of each scheduled job, and the last one whose outcome was counted; see daemon/ledger.py.
+CREATE TABLE daemon_jobs (
+    job text PRIMARY KEY,
+    due_at timestamptz,
+    -- Not finished and not past this: it may still run somewhere.
+    ends_by timestamptz,
+    finished_at timestamptz,
+    fencing_token bigint,
+    counted_due_at timestamptz
+);
+
+-- What the daemon watches for: how often in a row it was so, and how badly it was told of (null: not at all).
+CREATE TABLE daemon_conditions (
+    job text NOT NULL,
+    topic text NOT NULL,
+    subject text NOT NULL,
+    times integer NOT NULL,
+    told text CHECK (told IN ('info', 'warning', 'critical')),
+    PRIMARY KEY (job, topic, subject)
+);
+
 -- Notices of one fingerprint tell of one thing; older rows have none.
 ALTER TABLE notices ADD COLUMN fingerprint text;
 ALTER TABLE notices ADD COLUMN resolves boolean NOT NULL DEFAULT false;
@@ -25,6 +46,8 @@ CREATE INDEX notices_by_time ON notices (at DESC);
 -- Somebody knows of it and looks after it, until something newer of the same fingerprint resolves it.
 CREATE TABLE alert_acknowledgements (
     fingerprint text PRIMARY KEY,
+    -- The newest of its notices then: a resolve after it ends the acknowledgement.
+    notice_id bigint NOT NULL,
     acknowledged_by text NOT NULL,
     note text NOT NULL DEFAULT '',
     at timestamptz NOT NULL DEFAULT clock_timestamp()
@@ -63,6 +86,8 @@ DROP INDEX notices_by_time;
 DROP INDEX notices_by_fingerprint;
 ALTER TABLE notices DROP COLUMN resolves;
 ALTER TABLE notices DROP COLUMN fingerprint;
+DROP TABLE daemon_conditions;
+DROP TABLE daemon_jobs;
 DROP TABLE leases;
 """
 

@@ -1,0 +1,169 @@
+"""The protocol's server: tools and resources for whoever asks.
+
+It stands on the SDK's `Server` and not on its `MCPServer`, which makes tools of Python functions: here the schemas are
+those of the workflows' arguments, an unknown argument is an error, and each caller is shown the tools of their role.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
+
+import structlog
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    CallToolResult,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    ReadResourceRequestParams,
+    ReadResourceResult,
+    Resource,
+    ResourceTemplate,
+    TextContent,
+    TextResourceContents,
+    Tool,
+    ToolAnnotations,
+)
+
+from nadia import __version__
+from nadia.errors import NadiaError, NotFoundError
+from nadia.mcp_server.answers import UNTRUSTED, failure
+from nadia.mcp_server.caller import Caller
+from nadia.mcp_server.resources import CONVERSATION_TEMPLATE, Resources
+from nadia.mcp_server.tools import OperatorTool
+
+log = structlog.get_logger(__name__)
+
+TOOL_SECONDS: Final = 300.0
+"""Longest that one call may take (baseline 1.3 gives a command as long)."""
+MOST_AT_ONCE: Final = 4
+"""Calls that run at the same time; more wait. An assistant must not keep the installation from its work."""
+
+INSTRUCTIONS: Final = f"""\
+NADIA runs conversations on Telegram in which a model drafts every reply and a person approves it. These tools answer an
+operator's questions about one installation: begin with nadia://health and nadia://alerts, then use the tool whose
+question is yours. {UNTRUSTED} Nothing here can approve, edit, send, pause or erase anything; people do that."""
+
+Context: TypeAlias = ServerRequestContext[Any, Any]
+TellsCaller: TypeAlias = Callable[[Context], Caller]
+"""Returns who asks, and raises RefusedError if nobody known does."""
+
+_JSON: Final = "application/json"
+
+
+def build_server(*, tools: Sequence[OperatorTool], resources: Resources, caller_of: TellsCaller) -> Server[Any]:
+    """Put the server together; connects nothing."""
+    by_name = {tool.name: tool for tool in tools}
+    slots = asyncio.Semaphore(MOST_AT_ONCE)
+
+    async def list_tools(ctx: Context, _: PaginatedRequestParams | None) -> ListToolsResult:
+        role = caller_of(ctx).role
+        return ListToolsResult(tools=[_described(tool) for tool in tools if role.covers(tool.role)])
+
+    async def call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolResult:
+        if params.name not in by_name:
+            raise MCPError(INVALID_PARAMS, f"there is no tool {params.name[:60]!r}")
+        return await _call(by_name[params.name], params.arguments or {}, caller_of(ctx), slots)
+
+    async def list_resources(ctx: Context, _: PaginatedRequestParams | None) -> ListResourcesResult:
+        return ListResourcesResult(
+            resources=[
+                Resource(uri=each.uri, name=each.name, description=each.description, mime_type=_JSON)
+                for each in resources.fixed
+            ]
+        )
+
+    async def list_templates(ctx: Context, _: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
+        template = ResourceTemplate(
+            uri_template=CONVERSATION_TEMPLATE,
+            name="conversation",
+            description=f"The last messages of a conversation. {UNTRUSTED}",
+            mime_type=_JSON,
+        )
+        return ListResourceTemplatesResult(resource_templates=[template])
+
+    async def read_resource(ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
+        caller = caller_of(ctx)  # every role may read
+        uri = str(params.uri)
+        async with slots:
+            text = await _read(resources, uri)
+        log.info("mcp.resource_read", uri=uri[:100], actor=caller.actor)
+        return ReadResourceResult(contents=[TextResourceContents(uri=params.uri, text=text, mime_type=_JSON)])
+
+    return Server(
+        "nadia",
+        version=__version__,
+        title="NADIA",
+        description="Investigates a NADIA installation.",
+        instructions=INSTRUCTIONS,
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+        on_list_resources=list_resources,
+        on_list_resource_templates=list_templates,
+        on_read_resource=read_resource,
+    )
+
+
+def _described(tool: OperatorTool) -> Tool:
+    return Tool(
+        name=tool.name,
+        description=tool.description,
+        input_schema=tool.input_schema,
+        output_schema=tool.output_schema,
+        annotations=ToolAnnotations(
+            read_only_hint=tool.reads_only,
+            destructive_hint=False,
+            idempotent_hint=tool.reads_only,
+            open_world_hint=False,
+        ),
+    )
+
+
+async def _call(
+    tool: OperatorTool, arguments: dict[str, Any], caller: Caller, slots: asyncio.Semaphore
+) -> CallToolResult:
+    """Run a tool. What goes wrong is an answer that the assistant can read; the server goes on."""
+    begun = time.monotonic()
+    outcome, problem = "done", ""
+    try:
+        async with slots, asyncio.timeout(TOOL_SECONDS):
+            answer = await tool.call(arguments, caller)
+    except NadiaError as exc:
+        outcome, problem = type(exc).__name__, failure(exc.message, exc.hint)
+    except TimeoutError:
+        outcome = "TimeoutError"
+        problem = failure(f"it took longer than {TOOL_SECONDS:g} s and was stopped", "ask for less")
+    except Exception as exc:  # a mistake of ours must not end the server, nor its text leave it
+        log.exception("mcp.tool_failed", tool=tool.name)
+        outcome = type(exc).__name__
+        problem = failure(f"{tool.name} failed ({outcome})", "the server's log has the traceback: please report it")
+    seconds = round(time.monotonic() - begun, 3)
+    log.info("mcp.tool_called", tool=tool.name, actor=caller.actor, outcome=outcome, seconds=seconds)
+    if problem:
+        return CallToolResult(content=[TextContent(type="text", text=problem)], is_error=True)
+    return CallToolResult(
+        content=[TextContent(type="text", text=answer.text)], structured_content=dict(answer.structured)
+    )
+
+
+async def _read(resources: Resources, uri: str) -> str:
+    """Read a resource; the protocol has an error of its own for each way in which that can fail."""
+    try:
+        async with asyncio.timeout(TOOL_SECONDS):
+            return await resources.read(uri)
+    except NotFoundError as exc:
+        raise MCPError(INVALID_PARAMS, failure(exc.message, exc.hint)) from exc
+    except NadiaError as exc:
+        raise MCPError(INTERNAL_ERROR, failure(exc.message, exc.hint)) from exc
+    except TimeoutError as exc:
+        raise MCPError(INTERNAL_ERROR, "it took too long") from exc
+    except Exception as exc:
+        log.exception("mcp.resource_failed")
+        raise MCPError(INTERNAL_ERROR, "it cannot be read; the server's log has the traceback") from exc

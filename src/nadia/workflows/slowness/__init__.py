@@ -1,0 +1,1 @@
+"""What makes answers slow: the statements, what these wait for, and what they wait behind."""
