@@ -180,7 +180,9 @@ class AccountRunner:
                 metrics.LINKED.labels(ownership.account_id).set(1)
                 begun = time.monotonic()
                 try:
-                    await self._serve(gateway, ownership, recovery)
+                    # In a task of its own: before Python 3.13 a task group may lose its task's cancellation, or leave
+                    # one behind that nobody asked for.
+                    await asyncio.create_task(self._serve(gateway, ownership, recovery), name="account.serve")
                 finally:
                     if time.monotonic() - begun > _SETTLED_SECONDS:
                         delay = _FIRST_RECONNECT_SECONDS
@@ -229,7 +231,7 @@ class AccountRunner:
 
 
 def _raise_lost_cancellation() -> None:
-    """Raise a cancellation that a task group lost, as before Python 3.13 it does when a task of its own fails then."""
+    """Raise a cancellation that what was waited for has turned into a failure of its own."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
