@@ -103,6 +103,10 @@ class Figures:
     def __init__(self, stretches: Sequence[_Stretch]) -> None:
         self._stretches = stretches
 
+    def __bool__(self) -> bool:
+        """Whether anything at all was counted: if not, no process ran."""
+        return any(stretch.counted for stretch in self._stretches)
+
     def increase(self, name: str, /, **labels: str) -> float:
         """Return how much a counter rose, over all series that have these labels."""
         return sum(value for series, value in self._of(name, labels) if not series.part)

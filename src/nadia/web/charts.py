@@ -40,11 +40,9 @@ class Chart:
     """The path of what is under the line."""
     spots: Sequence[Spot]
     since: datetime
-    docs: str | None = None
-    """Where what it shows is explained."""
 
 
-def chart(title: str, points: Points, *, words: Callable[[float], str], docs: str | None = None) -> Chart:
+def chart(title: str, points: Points, *, words: Callable[[float], str], grows: bool = False) -> Chart:
     """Draw a line over time, from zero up to its highest value.
 
     Parameters
@@ -55,8 +53,8 @@ def chart(title: str, points: Points, *, words: Callable[[float], str], docs: st
         What was measured; at least one point. A gap in the values is a gap in the line.
     words : callable
         Says a value as people read it, unit included.
-    docs : str, optional
-        Address of what explains it.
+    grows : bool
+        Whether the last value still rises, because it counts; the one before it is the latest then.
     """
     step = WIDTH / max(1, len(points) - 1)
     values = [value for _, value in points if value is not None]
@@ -68,7 +66,9 @@ def chart(title: str, points: Points, *, words: Callable[[float], str], docs: st
             for index, (_, value) in enumerate(points)
         ]
     )
-    latest = next((value for _, value in reversed(points) if value is not None), None)
+    # What is older than the last two is no news.
+    newest = [value for _, value in points[-2:]][:: 1 if grows else -1]
+    latest = next((value for value in newest if value is not None), None)
     return Chart(
         title=title,
         latest="–" if latest is None else words(latest),
@@ -84,7 +84,6 @@ def chart(title: str, points: Points, *, words: Callable[[float], str], docs: st
             for index, (moment, value) in enumerate(points)
         ],
         since=points[0][0],
-        docs=docs,
     )
 
 

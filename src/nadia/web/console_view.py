@@ -19,7 +19,7 @@ from nadia.web.charts import Chart, chart
 from nadia.web.desk_words import duration
 from nadia.web.help_pages import address
 from nadia.workflows.run_history import RunHistory, RunRecord
-from nadia.workflows.schedule_state import DaemonState
+from nadia.workflows.schedule_state import DaemonState, JobState
 
 T = TypeVar("T")
 
@@ -48,11 +48,10 @@ class ProbeLine:
 
 @dataclass(frozen=True, slots=True)
 class JobLine:
-    """A scheduled job: its last runs, oldest first, and when it is due again."""
+    """A scheduled job, and its last runs, oldest first."""
 
-    name: str
+    state: JobState
     runs: Sequence[RunRecord]
-    next_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +145,9 @@ class Console:
 
     async def _jobs(self) -> Sequence[JobLine]:
         state = await self.daemon()
-        due = {job.name: job.next_at for job in state.jobs} if state else {}
-        names = list(due)
-        histories = await asyncio.gather(*(self.runs.last(name, limit=_RUNS) for name in names))
-        return [JobLine(name, runs=runs[::-1], next_at=due[name]) for name, runs in zip(names, histories, strict=True)]
+        jobs = state.jobs if state else []
+        histories = await asyncio.gather(*(self.runs.last(job.name, limit=_RUNS) for job in jobs))
+        return [JobLine(job, runs=runs[::-1]) for job, runs in zip(jobs, histories, strict=True)]
 
 
 async def _part(reading: Awaitable[T]) -> Part[T]:
@@ -169,21 +167,21 @@ def draw(steps: Sequence[Step]) -> Sequence[Chart]:
         return [(at, figures.highest(name, **labels)) for at, figures in steps]
 
     def increase(name: str, **labels: str) -> list[tuple[datetime, float | None]]:
-        return [(at, figures.increase(name, **labels)) for at, figures in steps]
+        return [(at, figures.increase(name, **labels) if figures else None) for at, figures in steps]
 
     def p95(name: str) -> list[tuple[datetime, float | None]]:
         return [(at, figures.distribution(name).quantile(0.95)) for at, figures in steps]
 
     return (
-        chart("Messages in 5 min", increase("nadia_pacing_messages_total"), words=_count),
+        chart("Messages in 5 min", increase("nadia_pacing_messages_total"), words=_count, grows=True),
         chart("Waiting for a person", [(at, _waiting(figures)) for at, figures in steps], words=_count),
         chart("Waiting to be sent", highest("nadia_delivery_waiting_replies"), words=_count),
         chart("Intake, p95", p95("nadia_inbound_intake_seconds"), words=_seconds),
         chart("Drafting, p95", p95("nadia_drafting_draft_seconds"), words=_seconds),
         chart("Sealed to decided, p95", p95("nadia_review_decision_seconds"), words=_seconds),
         chart("Approved to sent, p95", p95("nadia_delivery_approval_to_sent_seconds"), words=_seconds),
-        chart("Failed sends in 5 min", increase("nadia_delivery_failures_total"), words=_count),
-        chart("Models, cost in 5 min", increase("nadia_llm_cost_usd_total"), words=_dollars),
+        chart("Failed sends in 5 min", increase("nadia_delivery_failures_total"), words=_count, grows=True),
+        chart("Models, cost in 5 min", increase("nadia_llm_cost_usd_total"), words=_dollars, grows=True),
     )
 
 

@@ -147,9 +147,26 @@ async def test_the_daemons_jobs_are_shown_with_their_last_runs(house: DeskHouse,
     assert (await ann.get("/api/v1/daemon")).json()["jobs"][0]["name"] == "health-check"
 
 
-async def test_a_daemon_that_fell_silent_is_not_shown_as_active(house: DeskHouse, ann: httpx.AsyncClient) -> None:
-    await house.schedule.publish(daemon_state(beat_at=utc_now() - timedelta(hours=1)))
-    assert "No daemon is active" in await the_page(ann)
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"beat_at": utc_now() - timedelta(hours=1)}, "No daemon is active"),
+        ({"active": False}, "no daemon can be the active one"),
+        ({"vouches_until": utc_now() - timedelta(hours=1)}, "No health check has answered for too long"),
+    ],
+)
+async def test_a_daemon_that_does_not_look_after_things_is_not_shown_as_active(
+    house: DeskHouse, ann: httpx.AsyncClient, changed: dict[str, object], said: str
+) -> None:
+    await house.schedule.publish(daemon_state(**changed))
+    page = await the_page(ann)
+    assert said in page
+    assert "active since" not in page
+    assert 'href="/help/daemon"' in page
+
+
+async def test_stretches_in_which_nothing_ran_are_not_drawn_as_zeroes(house: DeskHouse, ann: httpx.AsyncClient) -> None:
+    assert "Messages in 5 min: – at last" in await the_page(ann)
 
 
 async def test_charts_show_what_was_counted(house: DeskHouse, ann: httpx.AsyncClient) -> None:

@@ -39,3 +39,13 @@ def test_nothing_measured_and_nothing_happened_can_be_drawn(values: tuple[float 
     empty = drawn(*values)
     assert "nan" not in empty.line + empty.area
     assert empty.latest == ("–" if values[0] is None else "0 items")
+
+
+def test_what_was_measured_long_ago_is_not_the_latest() -> None:
+    assert drawn(40, None, None, None).latest == "–"
+
+
+def test_of_what_still_grows_the_last_whole_stretch_is_the_latest() -> None:
+    points = [(BEGIN + timedelta(minutes=5 * index), value) for index, value in enumerate((9.0, 8.0, 1.0))]
+    assert chart("Messages", points, words="{:g}".format, grows=True).latest == "8"
+    assert chart("Messages", points[2:], words="{:g}".format, grows=True).latest == "1"
