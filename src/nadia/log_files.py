@@ -21,11 +21,14 @@ MOST_FILES: Final = 100
 """A process that fails and is begun again over and over leaves small files, which their size would not bound."""
 
 _TRY_AGAIN_SECONDS: Final = 10.0
-_NAME = re.compile(r"[a-z]+-\d+\.jsonl(\.\d+)?")
+_NAME = re.compile(r"[a-z]+-\d+(-\d+)?\.jsonl(\.\d+)?")
 
 
 class LogFile(logging.Handler):
     """Writes entries to ``<folder>/<role>-<pid>.jsonl``; a full disk or a folder without access stops nobody.
+
+    In another container that shares the folder a process may have the same number: the second one writes
+    ``<role>-<pid>-2.jsonl``.
 
     Parameters
     ----------
@@ -41,7 +44,8 @@ class LogFile(logging.Handler):
 
     def __init__(self, *, folder: Path, role: str, file_bytes: int, total_bytes: int) -> None:
         super().__init__()
-        self.path = folder / f"{role}-{os.getpid()}.jsonl"
+        self._process = f"{role}-{os.getpid()}"
+        self.path = folder / f"{self._process}.jsonl"
         self._folder = folder
         self._file_bytes = file_bytes
         self._total_bytes = total_bytes
@@ -93,13 +97,27 @@ class LogFile(logging.Handler):
     def _open_file(self) -> int:
         for folder in (self._folder.parent, self._folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = os.open(self.path, flags, 0o600)
-        with suppress(OSError):  # where there are no locks, it is only its age that keeps it
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fd = self._lock_file()
         self._fd, self._size = fd, os.fstat(fd).st_size
         self._make_room()
         return fd
+
+    def _lock_file(self) -> int:
+        """Open the first file of this process's number that nobody else writes."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        number = 1
+        while True:
+            self.path = self._folder / f"{self._process}{f'-{number}' if number > 1 else ''}.jsonl"
+            fd = os.open(self.path, flags, 0o600)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(fd)
+                number += 1
+            except OSError:  # where there are no locks, it is only its age that keeps it
+                return fd
+            else:
+                return fd
 
     def _close_file(self) -> None:
         if self._fd is not None:

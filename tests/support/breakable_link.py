@@ -1,4 +1,4 @@
-"""A wire between NADIA and a server that a test can cut and mend: the server itself stays up."""
+"""A wire between NADIA and a server that a test can cut, stall and mend: the server itself stays up."""
 
 import asyncio
 from contextlib import suppress
@@ -21,9 +21,14 @@ class BreakableLink:
         self._leads_to = leads_to
         self._server: asyncio.Server | None = None
         self._pipes: set[asyncio.Task[None]] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
 
     async def mend(self) -> None:
-        """Accept connections again."""
+        """Accept connections again, and let all flow that was held back."""
+        self._flowing.set()
+        if self._server is not None:
+            return
         self._listens.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._server = await asyncio.start_unix_server(self._connect, self._listens)
 
@@ -38,6 +43,10 @@ class BreakableLink:
         await asyncio.gather(*self._pipes, return_exceptions=True)
         self._server = None
 
+    def stall(self) -> None:
+        """Keep every connection, accept new ones, and let nothing through: a server that hangs."""
+        self._flowing.clear()
+
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -45,8 +54,8 @@ class BreakableLink:
         try:
             far_reader, far_writer = await asyncio.open_unix_connection(self._leads_to)
             ends = [
-                asyncio.ensure_future(_pump(reader, far_writer)),
-                asyncio.ensure_future(_pump(far_reader, writer)),
+                asyncio.ensure_future(self._pump(reader, far_writer)),
+                asyncio.ensure_future(self._pump(far_reader, writer)),
             ]
             try:
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -61,9 +70,9 @@ class BreakableLink:
             writer.transport.abort()
             self._pipes.discard(task)
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while chunk := await reader.read(65_536):
-            writer.write(chunk)
-            await writer.drain()
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while chunk := await reader.read(65_536):
+                await self._flowing.wait()
+                writer.write(chunk)
+                await writer.drain()

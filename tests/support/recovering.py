@@ -140,7 +140,9 @@ class Downtime:
         return {row["chat_id"]: row for row in rows}
 
     async def notices(self) -> list[str]:
-        return [row["topic"] for row in await self.core.execute("SELECT topic FROM notices ORDER BY id")]
+        return [
+            row["topic"] for row in await self.core.execute("SELECT topic FROM notices WHERE NOT resolves ORDER BY id")
+        ]
 
 
 @pytest.fixture

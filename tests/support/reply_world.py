@@ -177,7 +177,7 @@ class World:
         return [row["text"] for row in rows]
 
     async def notices(self) -> list[str]:
-        return [row["topic"] for row in await self.execute("SELECT topic FROM notices ORDER BY id")]
+        return [row["topic"] for row in await self.execute("SELECT topic FROM notices WHERE NOT resolves ORDER BY id")]
 
     async def audit(self, batch_id: int) -> list[tuple[str, str]]:
         """Action and the state after, or nothing, of what happened to a batch."""

@@ -37,6 +37,10 @@ class AddressThrottle:
         # When each address's bucket will be full again, longest untouched first.
         self._full_at: OrderedDict[str, datetime] = OrderedDict()
 
+    def check(self, address: str) -> None:
+        """Count nothing; raises ThrottledError if the address has no guess left."""
+        self._after_one_more(address)
+
     def take(self, address: str) -> None:
         """Count one guess, before it is looked at.
 
@@ -45,17 +49,23 @@ class AddressThrottle:
         ThrottledError
             If the address has none left.
         """
-        key, now = _network(address), self._clock()
-        full_at = max(self._full_at.get(key, now), now) + self._refill
+        full_at = self._after_one_more(address)
+        key = _network(address)
+        self._full_at[key] = full_at
+        self._full_at.move_to_end(key)
+        while len(self._full_at) > _ADDRESSES:
+            self._full_at.popitem(last=False)
+
+    def _after_one_more(self, address: str) -> datetime:
+        """Return when the bucket would be full after another guess; raises ThrottledError if there is none left."""
+        now = self._clock()
+        full_at = max(self._full_at.get(_network(address), now), now) + self._refill
         wait = full_at - now - self._most * self._refill
         if wait > timedelta():
             raise ThrottledError(
                 "too many attempts from this address", retry_after=max(1, int(wait.total_seconds() + 0.999))
             )
-        self._full_at[key] = full_at
-        self._full_at.move_to_end(key)
-        while len(self._full_at) > _ADDRESSES:
-            self._full_at.popitem(last=False)
+        return full_at
 
     def give_back(self, address: str) -> None:
         """Take one guess off the count: it was right."""

@@ -31,12 +31,26 @@ class Alerts:
         self._database = database
 
     async def current(self) -> list[Alert]:
-        """Return what is wrong: fingerprints whose newest notice is of the last 7 days and resolves nothing.
+        """Return what is wrong: fingerprints whose newest notice resolves nothing and is of the last 7 days.
+
+        That of an event is of the last 24 hours (`nadia.notices`).
 
         The worst first, then the newest; at most `store.MOST_ALERTS`.
         """
         async with self._database.connection() as conn:
             return await store.firing(conn)
+
+    async def get(self, fingerprint: str) -> Alert:
+        """Return an alert that is firing.
+
+        Raises
+        ------
+        NotFoundError
+            If no such alert is firing.
+        """
+        fingerprint = _usable(fingerprint, field="fingerprint")
+        async with self._database.connection() as conn:
+            return await _firing(conn, fingerprint)
 
     async def history(self, limit: int = 100) -> list[AlertEvent]:
         """Return the last notices, newest first, at most `store.MOST_EVENTS`."""
@@ -44,7 +58,7 @@ class Alerts:
             return await store.history(conn, limit=max(0, min(limit, store.MOST_EVENTS)))
 
     async def acknowledge(self, fingerprint: str, *, actor: str, note: str = "") -> Alert:
-        """Say that somebody looks after an alert; holds until it is resolved, for 7 days at most.
+        """Say that somebody looks after an alert; holds until that is over, for 7 days at most.
 
         Parameters
         ----------
@@ -133,7 +147,9 @@ class Alerts:
 async def _firing(conn: Connection, fingerprint: str) -> Alert:
     for alert in await store.firing(conn, fingerprint=fingerprint):
         return alert
-    raise NotFoundError(f"no alert {fingerprint!r} is firing", hint="it may be over by now")
+    raise NotFoundError(
+        f"no alert {fingerprint!r} is firing", hint="it may be over by now: `nadia alerts list` names those that do"
+    )
 
 
 def _checked(matchers: Sequence[Matcher]) -> list[Matcher]:

@@ -6,21 +6,21 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from nadia.alerting.models import Alert, AlertEvent, Matcher, Silence
-from nadia.notices import Severity
+from nadia.notices import EVENT_FIRES_FOR, EVENTS, FIRES_FOR, Severity
 from nadia.postgres.database import Connection, Row
 
-FIRES_FOR: Final = timedelta(days=7)
-"""What nobody has heard of for so long is no longer news, though nothing said that it is over."""
 LONGEST_SILENCE: Final = timedelta(days=30)
 MOST_ALERTS: Final = 500
 MOST_EVENTS: Final = 1000
 MOST_SILENCES: Final = 500
 
 # The newest notice of each fingerprint says whether it fires. What a newer resolve ended, or is too old, does not
-# count; an acknowledgement holds for as long as what it was given for. A silence matches what has all of its labels.
+# count. An acknowledgement holds for as long as what it was given for: neither was that resolved, nor was it too old
+# when the next notice came. A silence matches what has all of its labels.
 _FIRING = """
 WITH newest AS (
-    SELECT DISTINCT ON (fingerprint) id, fingerprint, topic, severity, summary, labels, at, resolves
+    SELECT DISTINCT ON (fingerprint) id, fingerprint, topic, severity, summary, labels, at, resolves,
+           CASE WHEN topic = ANY(%(events)s) THEN %(event_fires_for)s ELSE %(fires_for)s END::interval AS fires_for
     FROM notices
     WHERE at > clock_timestamp() - %(fires_for)s AND fingerprint IS NOT NULL
       AND (%(fingerprint)s::text IS NULL OR fingerprint = %(fingerprint)s)
@@ -41,17 +41,23 @@ SELECT n.fingerprint, n.topic, n.severity, n.summary, n.labels, since.count, sin
 FROM newest n
 CROSS JOIN LATERAL (
     SELECT count(*) AS count, min(o.at) AS first_at FROM notices o
-    WHERE o.fingerprint = n.fingerprint AND o.at > clock_timestamp() - %(fires_for)s AND o.id > coalesce(
+    WHERE o.fingerprint = n.fingerprint AND o.at > clock_timestamp() - n.fires_for AND o.id > coalesce(
         (SELECT max(r.id) FROM notices r WHERE r.fingerprint = n.fingerprint AND r.resolves), 0
     )
 ) since
 LEFT JOIN alert_acknowledgements a
-    ON a.fingerprint = n.fingerprint AND a.at > clock_timestamp() - %(fires_for)s
+    ON a.fingerprint = n.fingerprint AND a.at > clock_timestamp() - n.fires_for
    AND NOT EXISTS (
        SELECT FROM notices r WHERE r.fingerprint = n.fingerprint AND r.resolves AND r.id > a.notice_id
    )
+   AND NOT EXISTS (
+       SELECT FROM notices given
+       WHERE given.id = a.notice_id AND given.at + n.fires_for < (
+           SELECT o.at FROM notices o WHERE o.fingerprint = n.fingerprint AND o.id > given.id ORDER BY o.id LIMIT 1
+       )
+   )
 LEFT JOIN accounts who ON a.acknowledged_by = 'account:' || who.id
-WHERE NOT n.resolves
+WHERE NOT n.resolves AND n.at > clock_timestamp() - n.fires_for
 ORDER BY array_position(ARRAY['critical', 'warning', 'info'], n.severity), n.id DESC
 LIMIT %(limit)s
 """
@@ -99,7 +105,13 @@ WHERE s.ends_at > clock_timestamp() ORDER BY s.ends_at, s.id LIMIT %(limit)s
 
 async def firing(conn: Connection, *, fingerprint: str | None = None) -> list[Alert]:
     """Return the alerts that fire, or the one of this fingerprint if it does."""
-    values = {"fires_for": FIRES_FOR, "fingerprint": fingerprint, "limit": MOST_ALERTS}
+    values = {
+        "fires_for": FIRES_FOR,
+        "events": list(EVENTS),
+        "event_fires_for": EVENT_FIRES_FOR,
+        "fingerprint": fingerprint,
+        "limit": MOST_ALERTS,
+    }
     return [_alert(row) for row in await (await conn.execute(_FIRING, values)).fetchall()]
 
 

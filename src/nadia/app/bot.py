@@ -13,9 +13,10 @@ from nadia.app.account_watch import AccountWatch
 from nadia.app.context import ProcessContext
 from nadia.app.recovery import recovery_agent
 from nadia.app.revocation import FinalRevocation, PassingRevocation, Revocation
+from nadia.app.session_keys import session_keys
 from nadia.app.session_opening import open_session
 from nadia.app.supervision import Part, keep_running
-from nadia.app.telegram import session_keys, telethon_gateway
+from nadia.app.telegram import telethon_gateway
 from nadia.conversations.messages import NotOwnerError
 from nadia.delivery.sender import Delivery
 from nadia.delivery.typing import TypingSimulator
@@ -176,7 +177,7 @@ class AccountRunner:
             gateway = self._make_gateway()
             try:
                 await gateway.connect(ownership.state)
-                self._revocation.connected()
+                await self._revocation.connected(ownership.account_id)
                 metrics.LINKED.labels(ownership.account_id).set(1)
                 begun = time.monotonic()
                 try:

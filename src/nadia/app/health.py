@@ -52,7 +52,7 @@ from nadia.health.probes.wal_stuck import WalStuckProbe
 from nadia.health.queue_reading import QueueReader
 from nadia.health.redis_reading import RedisReader
 from nadia.health.wal_reading import WalReader
-from nadia.postgres.brief_use import BriefUse
+from nadia.postgres.brief_use import MOST, BriefUse
 from nadia.postgres.failures import Connection
 from nadia.recovery.probe import RecoveryProbe
 from nadia.redis.bare import BareRedis
@@ -132,10 +132,22 @@ def health_checker(
         Is handed each report.
     """
     return HealthChecker(
-        probes=probes(config, endpoints, connect=connect, redis=redis, counts=CountsInMemory()),
+        probes=probes(config, endpoints, connect=_in_turns(connect), redis=redis, counts=CountsInMemory()),
         timeout_seconds=config.health.probe_timeout_seconds,
         told=told,
     )
+
+
+def _in_turns(connect: Connect) -> Connect:
+    """Let a few probes at a time have a connection: the pool is there for the process's own work."""
+    turns = asyncio.Semaphore(MOST)
+
+    @asynccontextmanager
+    async def connection() -> AsyncIterator[Connection]:
+        async with turns, connect() as conn:
+            yield conn
+
+    return connection
 
 
 def probes(

@@ -5,14 +5,17 @@ from typing import Final, Protocol
 
 import structlog
 
+from nadia.app.session_opening import SESSION_UNREADABLE
 from nadia.errors import UnavailableError
-from nadia.notices import Notice, Severity
+from nadia.notices import Notice, Severity, record_end
 from nadia.notices import record as record_notice
 from nadia.postgres.database import Connection, Database
 from nadia.telegram import sessions
 from nadia.telegram.errors import AccountRevokedError
 
 log = structlog.get_logger(__name__)
+
+_REVOKED: Final = "telegram.account_revoked"
 
 _FIRST_SECONDS: Final = 600.0
 _LONGEST_SECONDS: Final = 21_600.0
@@ -28,8 +31,8 @@ class Revocation(Protocol):
     def is_final(self) -> bool:
         """Whether this session is never to be tried again."""
 
-    def connected(self) -> None:
-        """Take note that the session is accepted."""
+    async def connected(self, account_id: str) -> None:
+        """Take note that the session is accepted: what was told of the account's session is over."""
 
     async def met(self, account_id: str, problem: AccountRevokedError) -> float:
         """Say that a person has to act, once, and return the seconds until the next try."""
@@ -51,9 +54,10 @@ class PassingRevocation:
         self._times = 0
         self._is_told = False
 
-    def connected(self) -> None:
+    async def connected(self, account_id: str) -> None:
         """Begin anew: the next revocation is another one."""
         self._times, self._is_told = 0, False
+        await _accepted(self._database, account_id)
 
     async def met(self, account_id: str, problem: AccountRevokedError) -> float:
         """Write a notice, unless that was done since the session was last accepted."""
@@ -66,7 +70,7 @@ class PassingRevocation:
                     await _tell(conn, account_id, problem)
                 self._is_told = True
             except UnavailableError as exc:
-                log.warning("notice.lost", topic="telegram.account_revoked", reason=exc.message)
+                log.warning("notice.lost", topic=_REVOKED, reason=exc.message)
         return pause
 
 
@@ -91,8 +95,9 @@ class FinalRevocation:
         """True once it is on record that Telegram has refused the session."""
         return self._is_final
 
-    def connected(self) -> None:
-        """Nothing to take note of: a session that is refused stays so."""
+    async def connected(self, account_id: str) -> None:
+        """Say that it is well; a session that is refused stays so."""
+        await _accepted(self._database, account_id)
 
     async def met(self, account_id: str, problem: AccountRevokedError) -> float:
         """Mark the session with Telegram's reason, and write the notice with it; however long PostgreSQL is away."""
@@ -115,11 +120,25 @@ def revoked_pause(times: int) -> float:
     return min(_LONGEST_SECONDS, _FIRST_SECONDS * 2.0 ** min(times, 10))
 
 
+async def record_well(conn: Connection, account_id: str, *, summary: str) -> None:
+    """Say that whatever was wrong with an account's session is over, if something was."""
+    for topic in (_REVOKED, SESSION_UNREADABLE):
+        await record_end(conn, topic, {"account": account_id}, summary=summary)
+
+
+async def _accepted(database: Database, account_id: str) -> None:
+    try:
+        async with database.transaction() as conn:
+            await record_well(conn, account_id, summary=f"Telegram accepts the session of account {account_id}.")
+    except UnavailableError as exc:  # the next connection says it
+        log.warning("notice.lost", topic=_REVOKED, reason=exc.message)
+
+
 async def _tell(conn: Connection, account_id: str, problem: AccountRevokedError) -> None:
     await record_notice(
         conn,
         Notice(
-            topic="telegram.account_revoked",
+            topic=_REVOKED,
             summary=f"Telegram no longer accepts the session of account {account_id} ({problem.reason}): "
             f"log it in again: nadia telegram login --account {account_id}",
             severity=Severity.CRITICAL,

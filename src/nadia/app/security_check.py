@@ -11,7 +11,7 @@ from pydantic import SecretStr
 import nadia
 from nadia.app import texts
 from nadia.app.endpoints import Endpoints
-from nadia.app.telegram import session_keys
+from nadia.app.session_keys import session_keys
 from nadia.embedded.endpoints import PORT
 from nadia.embedded.home import Home
 from nadia.embedded.place import Place as ServersPlace

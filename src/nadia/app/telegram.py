@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from nadia.app.revocation import record_well
+from nadia.app.session_keys import session_keys
 from nadia.conversations import audit
 from nadia.conversations.pauses import Activity, is_paused
-from nadia.embedded.home import Home
 from nadia.errors import ConflictError, InvalidInputError, NadiaError, NotFoundError
 from nadia.postgres.database import Database
 from nadia.settings import Config
@@ -119,6 +119,7 @@ class TelegramLogins:
                 before=None if before is None else {"version": before.version, "revoked": before.revoked_reason},
                 after={"version": version, "user_id": material.user_id, "is_bot": material.is_bot},
             )
+            await record_well(conn, account_id, summary=f"Account {account_id} was logged in again.")
         log.info("telegram.logged_in", account=account_id, version=version)
         return version
 
@@ -192,17 +193,8 @@ class TelegramLogins:
                     subject=f"telegram_account:{account_id}",
                     before={"version": session.version, "user_id": session.user_id},
                 )
+            await record_well(conn, account_id, summary=f"Account {account_id} was logged out.")
         return session
-
-
-def session_keys(config: Config) -> SessionKeySource:
-    """Return where this installation's key is: in the settings, or in a file beside neither home nor database."""
-    given = config.variables.get("XDG_CONFIG_HOME", "")
-    user_home = config.variables.get("HOME", "")
-    # The XDG base directory specification says to ignore a relative value.
-    folder = Path(given) if Path(given).is_absolute() else (Path(user_home) if user_home else Path.home()) / ".config"
-    name = Home(path=config.home).installation_id()
-    return SessionKeySource(given=config.telegram.session_key, path=folder / "nadia" / name / "session.key")
 
 
 def telegram_logins(config: Config, database: Database) -> TelegramLogins:

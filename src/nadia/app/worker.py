@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from nadia.alerting import retention as alerting_retention
 from nadia.app.context import ProcessContext
 from nadia.app.queue_gauges import QueueGauges
 from nadia.app.supervision import Part
@@ -16,7 +17,7 @@ from nadia.health.wal_reading import WalReader
 from nadia.pacing.skew import ClockSkew
 from nadia.pacing.sweep import SWEEP_SECONDS, Sweep
 from nadia.pacing.tracker import UserActivityTracker
-from nadia.recovery import retention
+from nadia.recovery import retention as recovery_retention
 
 log = structlog.get_logger(__name__)
 
@@ -141,7 +142,8 @@ async def _expire(context: ProcessContext) -> None:
     while True:
         try:
             await context.batches.expire(older_than=age)
-            await retention.enforce(context.database)
+            await recovery_retention.enforce(context.database)
+            await alerting_retention.enforce(context.database)
         except UnavailableError as exc:
             log.info("expiry.waits", reason=exc.message)
         await asyncio.sleep(_EXPIRY_SECONDS)

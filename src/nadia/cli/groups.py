@@ -26,6 +26,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "recover": "nadia.cli.recover",
     "workflow": "nadia.cli.workflow",
     "daemon": "nadia.cli.daemon",
+    "alerts": "nadia.cli.alerts",
     "mcp": "nadia.cli.mcp",
     "quarantine": "nadia.cli.quarantine",
     "sandbox": "nadia.cli.sandbox",

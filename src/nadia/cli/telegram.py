@@ -129,7 +129,8 @@ def _as_line(status: "AccountStatus", paused: "Sequence[Activity]") -> list[str]
 
 async def _log_in(config: "Config", account: str, way_in: "Callable[[LogIn], Awaitable[SessionMaterial]]") -> None:
     from nadia.app.factory import open_database
-    from nadia.app.telegram import session_keys, telegram_logins
+    from nadia.app.session_keys import session_keys
+    from nadia.app.telegram import telegram_logins
     from nadia.telegram.telethon.login import logging_in
 
     api = config.telegram.api_credentials()

@@ -102,7 +102,7 @@ async def _run(name: str, arguments: "Arguments") -> "WorkflowReport":
 
 def exit_code(report: "WorkflowReport") -> ExitCode:
     """Return how a command ends that printed a report."""
-    if report.unreachable or report.status is HealthStatus.UNKNOWN:
+    if report.unreachable:
         return ExitCode.UNREACHABLE
     return ExitCode.FINE if report.status is HealthStatus.HEALTHY else ExitCode.NOT_FINE
 

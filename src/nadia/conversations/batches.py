@@ -11,6 +11,7 @@ from nadia.conversations import audit
 from nadia.conversations.models import Batch, BatchState, Conversation
 from nadia.conversations.transitions import (
     ALLOWED,
+    PARKED,
     LockedBatch,
     batch_from_row,
     conversation_from_row,
@@ -405,7 +406,7 @@ async def park(conn: Connection, locked: LockedBatch, *, reason: str, actor: str
     await record_notice(
         conn,
         Notice(
-            topic="batch.parked",
+            topic=PARKED,
             summary=f"A conversation waits for a person: {reason}. Open it at the desk under Parked.",
             severity=Severity.CRITICAL,
             labels={"batch": str(locked.batch.id)},

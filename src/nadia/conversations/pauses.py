@@ -8,11 +8,16 @@ from typing import Final
 
 from nadia.conversations import audit
 from nadia.errors import NotFoundError
+from nadia.notices import record_end
 from nadia.postgres.database import Connection, Database
 from nadia.redis.events import LiveEvents
 
 PAUSES_CHANGED: Final = "pauses.changed"
 """The live event that open pages wait for."""
+
+
+ACCOUNT_LIMITED: Final = "telegram.account_limited"
+"""Topic of a Telegram account for which NADIA itself has paused sending; label ``account``."""
 
 
 class Activity(StrEnum):
@@ -118,6 +123,8 @@ class Pauses:
                 subject=f"telegram_account:{account_id or 'all'}",
                 before=lifted,
             )
+            if activity is Activity.SENDING and account_id is not None:
+                await record_end(conn, ACCOUNT_LIMITED, {"account": account_id}, summary="Sending was resumed.")
         await self._events.publish(PAUSES_CHANGED)
         return True
 

@@ -10,11 +10,15 @@ import structlog
 from nadia.conversations import audit, metrics
 from nadia.conversations.models import OPEN_STATES, Batch, BatchState, Conversation
 from nadia.errors import ConflictError, NotFoundError
+from nadia.notices import record_end
 from nadia.postgres.database import Connection, Row
 
 log = structlog.get_logger(__name__)
 
 _S = BatchState
+
+PARKED: Final = "batch.parked"
+"""Topic of a batch that waits for a person; label ``batch``."""
 
 ALLOWED: Final[Mapping[BatchState, frozenset[BatchState]]] = MappingProxyType(
     {
@@ -114,7 +118,7 @@ async def move(
     reason: str | None = None,
     redraft: bool = False,
 ) -> LockedBatch:
-    """Take a batch to another state, with its audit row and its log event.
+    """Take a batch to another state, with its audit row and its log event; what was told of a parked one is over.
 
     Parameters
     ----------
@@ -159,6 +163,8 @@ async def move(
     ).fetchone()
     assert row is not None, "the row is locked"
     await note_transition(conn, batch_id=batch.id, before=batch.state, after=to, actor=actor, reason=reason)
+    if batch.state is _S.PARKED:
+        await record_end(conn, PARKED, {"batch": str(batch.id)}, summary=f"The conversation is {to} now.")
     return LockedBatch(batch=batch_from_row(row), conversation=locked.conversation)
 
 
@@ -195,7 +201,8 @@ async def note_transition(
         after={"state": after.value} | ({"reason": reason} if reason else {}),
     )
     metrics.TRANSITIONS.labels(before.value, after.value).inc()
-    log.info("batch.moved", batch_id=batch_id, before=before.value, after=after.value, actor=actor, reason=reason)
+    # Without the reason: it may be what a reviewer wrote, and has its place in the audit log.
+    log.info("batch.moved", batch_id=batch_id, before=before.value, after=after.value, actor=actor)
 
 
 def batch_from_row(row: Row) -> Batch:

@@ -17,7 +17,7 @@ from nadia.conversations import audit
 from nadia.conversations.batches import park
 from nadia.conversations.messages import NotOwnerError
 from nadia.conversations.models import BatchState
-from nadia.conversations.pauses import Activity, Pauses, is_paused
+from nadia.conversations.pauses import ACCOUNT_LIMITED, Activity, Pauses, is_paused
 from nadia.conversations.transitions import LockedBatch, lock_batch, move
 from nadia.delivery import metrics, store
 from nadia.delivery.catching_up import BEHIND, CatchesUp
@@ -302,7 +302,7 @@ class Ledger:
             # The notice first: if only one of the two is written, the next attempt writes both.
             async with self._database.transaction() as conn:
                 if not await is_paused(conn, Activity.SENDING, account_id):
-                    await record_notice(conn, _notice("telegram.account_limited", account_id, reason))
+                    await record_notice(conn, _limited(account_id, reason))
             await self._pauses.pause(Activity.SENDING, account_id=account_id, reason=reason, actor=audit.SYSTEM)
 
         await _until_done(write)
@@ -401,5 +401,5 @@ async def _until_done(write: Callable[[], Awaitable[None]]) -> None:
         delay = min(2 * delay, _LONGEST_RETRY_SECONDS)
 
 
-def _notice(topic: str, account_id: str, reason: str) -> Notice:
-    return Notice(topic=topic, summary=reason, severity=Severity.CRITICAL, labels={"account": account_id})
+def _limited(account_id: str, reason: str) -> Notice:
+    return Notice(topic=ACCOUNT_LIMITED, summary=reason, severity=Severity.CRITICAL, labels={"account": account_id})

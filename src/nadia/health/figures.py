@@ -7,7 +7,7 @@ import asyncio
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, cast
@@ -33,6 +33,9 @@ _READ: Final = "return cjson.encode(redis.call('HGETALL', KEYS[1]))"
 
 KEPT_GAUGES: Final = ("nadia_review_queue_items", "nadia_delivery_waiting_replies")
 """Gauges whose highest value is kept for each stretch: how long queues were."""
+
+LEFT_OUT: Final = Series("left_out", ())
+"""How often a series was left out of a stretch that was full."""
 
 Labels = Mapping[str, str]
 
@@ -113,33 +116,35 @@ class Figures:
 
     def distribution(self, name: str, /, **labels: str) -> Distribution:
         """Return what a histogram counted, over all series that have these labels."""
-        total, within = 0.0, defaultdict[float, float](float)
-        for series, value in self._of(name, labels):
-            if series.part == SUM:
-                total += value
-            elif ":" in series.part:
-                lower, _, upper = series.part.partition(":")
-                within[float(lower)] += 0
-                within[float(upper)] += value
-        within.pop(0.0, None)  # below the lowest bound there is nothing
-        within[math.inf] += 0
-        bounds, counts, below = sorted(within), [], 0.0
-        for bound in bounds:
-            below += within[bound]
-            counts.append(below)
-        return Distribution(bounds=tuple(bounds), counts=tuple(counts), total=total)
+        return _distribution(self._of(name, labels))
+
+    def distributions(self, name: str, /) -> Sequence[tuple[Labels, Distribution]]:
+        """Return what a histogram counted, for each of its labels' values apart."""
+        found: defaultdict[tuple[tuple[str, str], ...], list[tuple[Series, float]]] = defaultdict(list)
+        for series, value in self._of(name, {}):
+            found[series.labels].append((series, value))
+        return [(dict(labels), _distribution(found[labels])) for labels in sorted(found)]
 
     def highest(self, name: str, /, **labels: str) -> float | None:
         """Return the highest value of a gauge of `KEPT_GAUGES` that any process saw; None where nobody looked.
 
-        It is summed over the series that have these labels.
+        It is summed over the series that have these labels, in each stretch for itself.
         """
-        values = [value for series, value in self._of(name, labels) if series.part == HIGHEST]
-        return sum(values) if values else None
+        sums = []
+        for _, step in self.steps():
+            values = [value for series, value in step._of(name, labels) if series.part == HIGHEST]
+            if values:
+                sums.append(sum(values))
+        return max(sums, default=None)
 
     def labels_of(self, name: str, /) -> Sequence[Labels]:
         """Return the labels of a metric's series that counted anything."""
         return [dict(labels) for labels in sorted({series.labels for series, _ in self._of(name, {})})]
+
+    @property
+    def are_complete(self) -> bool:
+        """Whether all that was counted is in them: a stretch that is full leaves new series out."""
+        return not self.increase(LEFT_OUT.name)
 
     def steps(self) -> "Sequence[tuple[datetime, Figures]]":
         """Return each stretch apart, oldest first, those without any figure included: what a chart draws."""
@@ -210,6 +215,24 @@ def bucket_at(moment: datetime) -> int:
 
 def _begin_of(bucket: int) -> datetime:
     return datetime.fromtimestamp(bucket * BUCKET_SECONDS, UTC)
+
+
+def _distribution(numbers: Iterable[tuple[Series, float]]) -> Distribution:
+    total, within = 0.0, defaultdict[float, float](float)
+    for series, value in numbers:
+        if series.part == SUM:
+            total += value
+        elif ":" in series.part:
+            lower, _, upper = series.part.partition(":")
+            within[float(lower)] += 0
+            within[float(upper)] += value
+    within.pop(0.0, None)  # below the lowest bound there is nothing
+    within[math.inf] += 0
+    bounds, counts, below = sorted(within), [], 0.0
+    for bound in bounds:
+        below += within[bound]
+        counts.append(below)
+    return Distribution(bounds=tuple(bounds), counts=tuple(counts), total=total)
 
 
 def _numbers(answer: str) -> Iterator[tuple[Series, float]]:

@@ -26,6 +26,7 @@ from nadia.recovery.requests import RecoveryRequests
 from nadia.recovery.status import RecoveryStatus
 from nadia.workflows.registry import WORKFLOWS, workflow_class
 from nadia.workflows.report import WorkflowReport
+from nadia.workflows.workflow import Arguments
 
 LONGEST_SILENCE_HOURS: Final = 24.0
 """A person may silence for longer."""
@@ -33,18 +34,14 @@ LONGEST_SILENCE_HOURS: Final = 24.0
 M = TypeVar("M", bound=BaseModel)
 
 
-class _Request(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class AcknowledgeAlert(_Request):
+class AcknowledgeAlert(Arguments):
     """Which alert, and what others should know."""
 
     fingerprint: str = Field(max_length=200, description="The alert's fingerprint, from nadia://alerts.")
     note: str = Field("", max_length=LONGEST_TEXT, description="What others should know; one sentence.")
 
 
-class SilenceAlert(_Request):
+class SilenceAlert(Arguments):
     """Which alerts, for how long, and why."""
 
     topic: str = Field(max_length=200, description="The alerts' topic, such as batch.parked.")
@@ -55,7 +52,7 @@ class SilenceAlert(_Request):
     reason: str = Field(min_length=1, max_length=LONGEST_TEXT, description="Why; one sentence, goes on record.")
 
 
-class RunCheck(_Request):
+class RunCheck(Arguments):
     """A workflow that may put its measurement on record."""
 
     check: str = Field(
@@ -66,7 +63,7 @@ class RunCheck(_Request):
     )
 
 
-class StartRecovery(_Request):
+class StartRecovery(Arguments):
     """Of which Telegram account."""
 
     account: str = Field(max_length=200, description="The Telegram account, as `nadia recover status` names it.")
@@ -75,8 +72,10 @@ class StartRecovery(_Request):
     )
 
 
-class ActionReport(_Request):
+class ActionReport(BaseModel):
     """What was done."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     done: str = Field(description="One sentence.")
     figures: dict[str, str | int | float | bool | None] = Field(description="What describes it further.")

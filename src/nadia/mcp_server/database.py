@@ -11,7 +11,7 @@ _POOL_SIZE = 4
 
 
 class LazyDatabase:
-    """Connects when somebody first needs it, and again after a failure.
+    """Connects when somebody first needs it, and again after a failure; who comes meanwhile shares the attempt.
 
     Parameters
     ----------
@@ -21,8 +21,7 @@ class LazyDatabase:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._connecting = asyncio.Lock()
-        self._database: Database | None = None
+        self._attempt: asyncio.Task[Database] | None = None
 
     async def get(self) -> Database:
         """Return it, connected.
@@ -34,25 +33,37 @@ class LazyDatabase:
         SchemaBehindError
             If its schema is not this version's.
         """
-        async with self._connecting:
-            if self._database is None:
-                require_running(self._config)
-                database = Database(
-                    dsn=Endpoints.of(self._config).postgres,
-                    application_name="nadia-mcp",
-                    pool_size=_POOL_SIZE,
-                    statement_timeout_seconds=self._config.postgres.statement_timeout_seconds,
-                )
-                try:
-                    await database.open(at_once=True)
-                    await schema.require_current(database)
-                except BaseException:
-                    await database.close()
-                    raise
-                self._database = database
-            return self._database
+        if self._attempt is None or _failed(self._attempt):
+            self._attempt = asyncio.create_task(self._connect(), name="mcp.connect")
+        # One of those who wait for it may leave; the others still do.
+        return await asyncio.shield(self._attempt)
 
     async def close(self) -> None:
         """Give the connections back."""
-        if self._database is not None:
-            await self._database.close()
+        attempt, self._attempt = self._attempt, None
+        if attempt is None:
+            return
+        attempt.cancel()
+        await asyncio.wait({attempt})
+        if not _failed(attempt):
+            await attempt.result().close()
+
+    async def _connect(self) -> Database:
+        require_running(self._config)
+        database = Database(
+            dsn=Endpoints.of(self._config).postgres,
+            application_name="nadia-mcp",
+            pool_size=_POOL_SIZE,
+            statement_timeout_seconds=self._config.postgres.statement_timeout_seconds,
+        )
+        try:
+            await database.open(at_once=True)
+            await schema.require_current(database)
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+
+def _failed(attempt: asyncio.Task[Database]) -> bool:
+    return attempt.done() and (attempt.cancelled() or attempt.exception() is not None)

@@ -2,23 +2,27 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Final, TypeAlias
 
-from nadia.alerting.models import Alert, Silence
+from nadia.accounts.models import Role
 from nadia.alerting.service import Alerts
 from nadia.conversations.messages import Message, Messages
 from nadia.errors import NotFoundError
 from nadia.health.checker import HealthChecker
-from nadia.mcp_server.answers import MOST_CHARACTERS, UNTRUSTED, quoted, said
+from nadia.health.models import HealthStatus, ProbeResult
+from nadia.mcp_server.answers import MOST_CHARACTERS, UNTRUSTED, quoted, said_of
+from nadia.mcp_server.caller import Caller
 from nadia.mcp_server.database import LazyDatabase
+from nadia.mcp_server.tools import require_role
 
 OpensChecker: TypeAlias = Callable[[], AbstractAsyncContextManager[HealthChecker]]
 
 CONVERSATION_TEMPLATE: Final = "nadia://conversations/{id}"
+CONVERSATION_ROLE: Final = Role.REVIEWER
+"""Who may read what customers wrote, as with `debug_user`; the other resources are for every role."""
 MOST_ALERTS: Final = 100
 MOST_MESSAGES: Final = 100
 
@@ -27,7 +31,7 @@ _CONVERSATION: Final = re.compile(r"nadia://conversations/([1-9][0-9]{0,17})")
 
 @dataclass(frozen=True, slots=True)
 class OperatorResource:
-    """One thing to read, as JSON."""
+    """One thing to read, as JSON; every role may."""
 
     uri: str
     name: str
@@ -59,16 +63,23 @@ class Resources:
             ),
         )
 
-    async def read(self, uri: str) -> str:
+    def role_for(self, uri: str) -> Role:
+        """Return who may read what is at an address."""
+        return CONVERSATION_ROLE if _CONVERSATION.fullmatch(uri) else Role.VIEWER
+
+    async def read(self, uri: str, caller: Caller) -> str:
         """Return what is at an address, as JSON.
 
         Raises
         ------
         NotFoundError
             If there is nothing.
+        RefusedError
+            If the caller's role does not suffice.
         UnavailableError
             If what it needs is away.
         """
+        require_role(caller, self.role_for(uri))
         for resource in self.fixed:
             if uri == resource.uri:
                 return _as_json(await resource.read())
@@ -79,32 +90,37 @@ class Resources:
 
     async def _health(self) -> object:
         async with self._opens_checker() as checker:
-            return (await checker.report()).model_dump(mode="json")
+            report = await checker.report()
+        shown, _ = _within(_worst_first(report.probes), MOST_CHARACTERS)
+        summary = report.summary
+        if left_out := len(report.probes) - len(shown):
+            summary += f" ({left_out} further probes are left out here)"
+        # The shape stays that of the published schema.
+        return said_of(report.model_dump(mode="json") | {"summary": summary, "probes": []}) | {"probes": shown}
 
     async def _queues(self) -> object:
         async with self._opens_checker() as checker:
-            return {"queues": [result.model_dump(mode="json") for result in await checker.check_message_queues()]}
+            results = await checker.check_message_queues()
+        shown, _ = _within(_worst_first(results), MOST_CHARACTERS)
+        return {"queues": shown, "left_out": len(results) - len(shown)}
 
     async def _alerts(self) -> object:
         alerts = Alerts(database=await self._database.get())
         firing, silences = await alerts.current(), await alerts.silences()
+        shown, left = _within((said_of(asdict(alert)) for alert in firing[:MOST_ALERTS]), MOST_CHARACTERS)
+        silenced, _ = _within((said_of(asdict(silence)) for silence in silences[:MOST_ALERTS]), left)
         return {
-            "firing": [_alert(alert) for alert in firing[:MOST_ALERTS]],
-            "left_out": max(0, len(firing) - MOST_ALERTS),
-            "silences": [_silence(silence) for silence in silences[:MOST_ALERTS]],
+            "firing": shown,
+            "left_out": len(firing) - len(shown),
+            "silences": silenced,
+            "silences_left_out": len(silences) - len(silenced),
         }
 
     async def _conversation(self, conversation_id: int) -> object:
         messages = Messages(database=await self._database.get())
         history = await messages.history(conversation_id, limit=MOST_MESSAGES + 1)
-        shown: list[dict[str, object]] = []
-        budget = MOST_CHARACTERS
-        for message in reversed(history.messages[-MOST_MESSAGES:]):
-            view = _message(message)
-            budget -= len(_as_json(view))
-            if budget < 0:
-                break
-            shown.append(view)
+        newest_first = (_message(message) for message in reversed(history.messages[-MOST_MESSAGES:]))
+        shown, _ = _within(newest_first, MOST_CHARACTERS)
         return {
             "conversation": conversation_id,
             "untrusted": UNTRUSTED,
@@ -113,31 +129,39 @@ class Resources:
         }
 
 
-def _alert(alert: Alert) -> dict[str, object]:
-    return asdict(alert) | {"summary": said(alert.summary), "note": said(alert.note)}
-
-
-def _silence(silence: Silence) -> dict[str, object]:
-    return asdict(silence) | {"reason": said(silence.reason)}
-
-
 def _message(message: Message) -> dict[str, object]:
-    return {
-        "id": message.id,
-        "author": message.author,
-        "kind": message.kind,
-        "sent_at": message.sent_at,
-        "edited_at": message.edited_at,
-        "deleted_at": message.deleted_at,
-        "batch": message.batch_id,
-        # Replies as well: they may repeat what the customer wrote.
-        "text": quoted(message.text),
-    }
+    facts = said_of(
+        {
+            "id": message.id,
+            "author": message.author,
+            "kind": message.kind,
+            "sent_at": message.sent_at,
+            "edited_at": message.edited_at,
+            "deleted_at": message.deleted_at,
+            "batch": message.batch_id,
+        }
+    )
+    # Replies as well: they may repeat what the customer wrote.
+    return facts | {"text": quoted(message.text)}
+
+
+def _worst_first(results: Iterable[ProbeResult]) -> Iterator[dict[str, object]]:
+    """Yield what probes found; where it is too much, what is to worry about stays."""
+    order = list(HealthStatus)
+    for result in sorted(results, key=lambda each: order.index(each.status), reverse=True):
+        yield said_of(result.model_dump(mode="json"))
+
+
+def _within(views: Iterable[dict[str, object]], budget: int) -> tuple[list[dict[str, object]], int]:
+    """Return the first views, as many as a number of characters allows, and what is left of it."""
+    shown: list[dict[str, object]] = []
+    for view in views:
+        budget -= (size := len(_as_json(view)))
+        if budget < 0:
+            return shown, budget + size
+        shown.append(view)
+    return shown, budget
 
 
 def _as_json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, default=_plain)
-
-
-def _plain(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+    return json.dumps(value, ensure_ascii=False)

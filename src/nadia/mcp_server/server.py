@@ -33,18 +33,19 @@ from mcp_types import (
 )
 
 from nadia import __version__
-from nadia.errors import NadiaError, NotFoundError
+from nadia.errors import NadiaError, NotFoundError, RefusedError
 from nadia.mcp_server.answers import UNTRUSTED, failure
 from nadia.mcp_server.caller import Caller
-from nadia.mcp_server.resources import CONVERSATION_TEMPLATE, Resources
+from nadia.mcp_server.fair_share import FairShare
+from nadia.mcp_server.resources import CONVERSATION_ROLE, CONVERSATION_TEMPLATE, Resources
 from nadia.mcp_server.tools import OperatorTool
 
 log = structlog.get_logger(__name__)
 
 TOOL_SECONDS: Final = 300.0
-"""Longest that one call may take (baseline 1.3 gives a command as long)."""
-MOST_AT_ONCE: Final = 4
-"""Calls that run at the same time; more wait. An assistant must not keep the installation from its work."""
+"""Longest that one call may take, with its waiting (baseline 1.3 gives a command as long)."""
+READ_SECONDS: Final = 30.0
+"""Longest that reading one resource may take; a probe of the health check has some seconds."""
 
 INSTRUCTIONS: Final = f"""\
 NADIA runs conversations on Telegram in which a model drafts every reply and a person approves it. These tools answer an
@@ -61,7 +62,7 @@ _JSON: Final = "application/json"
 def build_server(*, tools: Sequence[OperatorTool], resources: Resources, caller_of: TellsCaller) -> Server[Any]:
     """Put the server together; connects nothing."""
     by_name = {tool.name: tool for tool in tools}
-    slots = asyncio.Semaphore(MOST_AT_ONCE)
+    calls, readings = FairShare(), FairShare()
 
     async def list_tools(ctx: Context, _: PaginatedRequestParams | None) -> ListToolsResult:
         role = caller_of(ctx).role
@@ -70,17 +71,19 @@ def build_server(*, tools: Sequence[OperatorTool], resources: Resources, caller_
     async def call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolResult:
         if params.name not in by_name:
             raise MCPError(INVALID_PARAMS, f"there is no tool {params.name[:60]!r}")
-        return await _call(by_name[params.name], params.arguments or {}, caller_of(ctx), slots)
+        return await _call(by_name[params.name], params.arguments or {}, caller_of(ctx), calls)
 
     async def list_resources(ctx: Context, _: PaginatedRequestParams | None) -> ListResourcesResult:
         return ListResourcesResult(
-            resources=[
+            resources=[  # every role may read these
                 Resource(uri=each.uri, name=each.name, description=each.description, mime_type=_JSON)
                 for each in resources.fixed
             ]
         )
 
     async def list_templates(ctx: Context, _: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
+        if not caller_of(ctx).role.covers(CONVERSATION_ROLE):
+            return ListResourceTemplatesResult(resource_templates=[])
         template = ResourceTemplate(
             uri_template=CONVERSATION_TEMPLATE,
             name="conversation",
@@ -90,10 +93,8 @@ def build_server(*, tools: Sequence[OperatorTool], resources: Resources, caller_
         return ListResourceTemplatesResult(resource_templates=[template])
 
     async def read_resource(ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
-        caller = caller_of(ctx)  # every role may read
-        uri = str(params.uri)
-        async with slots:
-            text = await _read(resources, uri)
+        caller, uri = caller_of(ctx), str(params.uri)
+        text = await _read(resources, uri, caller, readings)
         log.info("mcp.resource_read", uri=uri[:100], actor=caller.actor)
         return ReadResourceResult(contents=[TextResourceContents(uri=params.uri, text=text, mime_type=_JSON)])
 
@@ -126,15 +127,16 @@ def _described(tool: OperatorTool) -> Tool:
     )
 
 
-async def _call(
-    tool: OperatorTool, arguments: dict[str, Any], caller: Caller, slots: asyncio.Semaphore
-) -> CallToolResult:
+async def _call(tool: OperatorTool, arguments: dict[str, Any], caller: Caller, share: FairShare) -> CallToolResult:
     """Run a tool. What goes wrong is an answer that the assistant can read; the server goes on."""
     begun = time.monotonic()
     outcome, problem = "done", ""
     try:
-        async with slots, asyncio.timeout(TOOL_SECONDS):
+        async with asyncio.timeout(TOOL_SECONDS), share.of(caller):
             answer = await tool.call(arguments, caller)
+    except asyncio.CancelledError:  # the client left, or takes its question back
+        log.info("mcp.tool_left", tool=tool.name, actor=caller.actor, seconds=round(time.monotonic() - begun, 3))
+        raise
     except NadiaError as exc:
         outcome, problem = type(exc).__name__, failure(exc.message, exc.hint)
     except TimeoutError:
@@ -153,12 +155,12 @@ async def _call(
     )
 
 
-async def _read(resources: Resources, uri: str) -> str:
+async def _read(resources: Resources, uri: str, caller: Caller, share: FairShare) -> str:
     """Read a resource; the protocol has an error of its own for each way in which that can fail."""
     try:
-        async with asyncio.timeout(TOOL_SECONDS):
-            return await resources.read(uri)
-    except NotFoundError as exc:
+        async with asyncio.timeout(READ_SECONDS), share.of(caller):
+            return await resources.read(uri, caller)
+    except (NotFoundError, RefusedError) as exc:
         raise MCPError(INVALID_PARAMS, failure(exc.message, exc.hint)) from exc
     except NadiaError as exc:
         raise MCPError(INTERNAL_ERROR, failure(exc.message, exc.hint)) from exc

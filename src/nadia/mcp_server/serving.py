@@ -60,6 +60,12 @@ class Assistance:
         actions = Actions(database=self.database, opens=opens).tools() if allow_actions else []
         self.tools: list[OperatorTool] = [*workflow_tools(opens), *actions]
 
+    def role_for(self, subject: str) -> Role | None:
+        """Return the role that a tool, or what is at an address, needs; None of what there is not."""
+        if "://" in subject:
+            return self.resources.role_for(subject)
+        return next((tool.role for tool in self.tools if tool.name == subject), None)
+
     def server(self, caller_of: TellsCaller) -> Server[Any]:
         """Return the protocol's server for callers that are found out like this."""
         return build_server(tools=self.tools, resources=self.resources, caller_of=caller_of)
@@ -108,7 +114,7 @@ async def serving_http(config: Config, *, allow_actions: bool) -> AsyncIterator[
         protocol,
         database=assistance.database,
         host_names=settings.host_names,
-        roles={tool.name: tool.role for tool in assistance.tools},
+        role_for=assistance.role_for,
     )
     server = _Server(
         uvicorn.Config(

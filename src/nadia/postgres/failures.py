@@ -30,18 +30,36 @@ def postgres_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable) as exc:
-        raise UnavailableError(
-            "PostgreSQL took too long to answer", hint="look for long transactions in pg_stat_activity"
-        ) from exc
-    except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as exc:
-        raise UnavailableError("two transactions stood in each other's way", hint="try it again") from exc
-    except (psycopg.OperationalError, psycopg.InterfaceError) as exc:
-        raise UnavailableError(
-            "PostgreSQL cannot be reached", hint="is the server up? DATABASE_URL says where it is looked for"
-        ) from exc
     except psycopg.Error as exc:
-        raise DatabaseError(f"PostgreSQL refused a statement: {_brief(exc)}") from exc
+        # Chained, it stands in tracebacks, and so in log files.
+        exc.args = (_without_values(exc),)
+        raise _translated(exc) from exc
+
+
+def _translated(exc: psycopg.Error) -> NadiaError:
+    if isinstance(exc, psycopg.errors.QueryCanceled | psycopg.errors.LockNotAvailable):
+        return UnavailableError(
+            "PostgreSQL took too long to answer", hint="look for long transactions in pg_stat_activity"
+        )
+    if isinstance(exc, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
+        return UnavailableError("two transactions stood in each other's way", hint="try it again")
+    if isinstance(exc, psycopg.OperationalError | psycopg.InterfaceError):
+        return UnavailableError(
+            "PostgreSQL cannot be reached", hint="is the server up? DATABASE_URL says where it is looked for"
+        )
+    return DatabaseError(f"PostgreSQL refused a statement: {_brief(exc)}")
+
+
+def _without_values(exc: psycopg.Error) -> str:
+    """Return a failure's text without what PostgreSQL quotes of rows and parameters: customers' words may be in them.
+
+    Detail and context do so, and the first line too where a value itself is what is wrong (SQLSTATE class 22). What
+    the driver says for itself, such as why there is no connection, stays whole.
+    """
+    primary, code = exc.diag.message_primary, exc.sqlstate or ""
+    if primary is None:
+        return str(exc)
+    return f"{type(exc).__name__ if code.startswith('22') else primary} ({code})"
 
 
 def _brief(exc: psycopg.Error) -> str:

@@ -17,9 +17,12 @@ MOST_NAMES: Final = 200
 COMMIT: Final = "commit"
 OTHER: Final = "other"
 
+COMMENT: Final = r"--[^\n]*|/\*.*?(?:\*/|\Z)"
+"""A comment, also one that is cut off; with `re.DOTALL`."""
+
 _NOISE: Final = re.compile(
     # Comments, texts, and where the words below do not name a table.
-    r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\bextract\s*\(\s*\w+\s+from\b|\bdistinct\s+from\b"
+    COMMENT + r"|'(?:[^']|'')*'|\bextract\s*\(\s*\w+\s+from\b|\bdistinct\s+from\b"
     r"|\b(?:do|for(?:\s+no\s+key)?)\s+update\b",
     re.DOTALL | re.IGNORECASE,
 )

@@ -23,7 +23,7 @@ from nadia.recovery.listing import ChatListing
 from nadia.recovery.models import Chat, Gap, OperationState, Reason, Request, RequestKind
 from nadia.recovery.reading import ChatReader
 from nadia.recovery.requests import RecoveryRequests
-from nadia.recovery.store import RecoveryStore
+from nadia.recovery.store import STOPPED, RecoveryStore
 from nadia.resilience import BreakerState, CircuitBreaker
 from nadia.telegram.errors import (
     AccountRevokedError,
@@ -341,7 +341,7 @@ class RecoveryAgent:
         notice = None
         if not isinstance(exc, RecoveryStoppedError):  # single chats that cannot be read are told of one by one
             notice = Notice(
-                topic="recovery.stopped",
+                topic=STOPPED,
                 summary=f"Looking for missed messages of account {self._account_id} failed and stopped itself; replies "
                 "to chats that were not read yet wait. `nadia recover status` says why. It is tried again in "
                 f"{rest:.0f} s.",

@@ -6,13 +6,18 @@ from typing import Final
 
 from nadia.clock import Clock, utc_now
 from nadia.conversations.messages import NotOwnerError
-from nadia.notices import Notice, Severity
+from nadia.notices import Notice, Severity, record_end
 from nadia.notices import record as record_notice
 from nadia.postgres.database import Database, Row
 from nadia.recovery.config import RecoveryConfig, RecoveryTier
 from nadia.recovery.models import Chat, Gap, OperationState, Reason, Tally
 from nadia.telegram.history import Recorded
 from nadia.telegram.ownership import Ownership
+
+STOPPED: Final = "recovery.stopped"
+"""Topic of a run that stopped itself; label ``account``."""
+
+_CHAT_UNREADABLE: Final = "recovery.chat_unreadable"
 
 _ONLY_LOOKED_AGAIN: Final = (Reason.REQUEST, Reason.SCHEDULE)
 """Nothing is known to be missing: that updates told everything is doubted from what was last made sure of."""
@@ -175,7 +180,7 @@ WITH {_OWNED}, chat AS (
         error = NULL, operation_id = %(operation_id)s, summary = coalesce(%(summary)s, c.summary),
         summarised_at = CASE WHEN %(summary)s::text IS NULL THEN c.summarised_at ELSE clock_timestamp() END
     FROM owned WHERE c.gap_id = %(gap_id)s AND c.chat_id = %(chat_id)s
-    RETURNING c.chat_id
+    RETURNING c.attempts
 )
 UPDATE recovery_operations o SET
     chats_done = o.chats_done + CASE WHEN %(took)s::interval IS NULL THEN 0 ELSE 1 END,
@@ -183,7 +188,7 @@ UPDATE recovery_operations o SET
     messages_duplicate = o.messages_duplicate + %(duplicate)s, messages_too_old = o.messages_too_old + %(too_old)s,
     edits = o.edits + %(edits)s, deletions = o.deletions + %(deletions)s, progressed_at = clock_timestamp()
 FROM chat WHERE o.id = %(operation_id)s
-RETURNING o.id
+RETURNING chat.attempts
 """  # noqa: S608 - constants only
 
 # A link that broke counts for nothing: it says little about the chat that was being read.
@@ -410,24 +415,25 @@ class RecoveryStore:
         summary : str, optional
             What drafting is told about the chat.
         """
-        await self._write(
-            _ADVANCE,
-            ownership,
-            {
-                "gap_id": gap.id,
-                "operation_id": operation_id,
-                "chat_id": chat.chat_id,
-                "through": through,
-                "took": took,
-                "summary": summary,
-                "found": tally.found,
-                "recorded": tally.recorded,
-                "duplicate": tally.duplicate,
-                "too_old": tally.too_old,
-                "edits": tally.edits,
-                "deletions": tally.deletions,
-            },
-        )
+        values = _owner(ownership) | {
+            "gap_id": gap.id,
+            "operation_id": operation_id,
+            "chat_id": chat.chat_id,
+            "through": through,
+            "took": took,
+            "summary": summary,
+            "found": tally.found,
+            "recorded": tally.recorded,
+            "duplicate": tally.duplicate,
+            "too_old": tally.too_old,
+            "edits": tally.edits,
+            "deletions": tally.deletions,
+        }
+        async with self._database.transaction() as conn:
+            row = _required(await (await conn.execute(_ADVANCE, values)).fetchone())
+            if took is not None and row["attempts"]:  # it may have been told of
+                labels = _labels(ownership.account_id, chat)
+                await record_end(conn, _CHAT_UNREADABLE, labels, summary="The chat was read after all.")
 
     async def fail_chat(
         self, ownership: Ownership, gap: Gap, operation_id: int, chat: Chat, *, error: str, counts: bool
@@ -485,6 +491,9 @@ class RecoveryStore:
             row = await (await conn.execute(_CLOSE_GAP, values)).fetchone()
             if row is None:
                 return None
+            await record_end(
+                conn, STOPPED, {"account": ownership.account_id}, summary="Everything that can be read was read."
+            )
             if unreadable is not None:
                 await record_notice(conn, _unreadable_gap(ownership.account_id, unreadable))
         return int(row["message_id"])
@@ -566,12 +575,16 @@ def gap_from_row(row: Row) -> Gap:
 
 def _unreadable_chat(account_id: str, chat: Chat) -> Notice:
     return Notice(
-        topic="recovery.chat_unreadable",
+        topic=_CHAT_UNREADABLE,
         summary="A chat could not be read after an outage, however often it was tried. Open it in Telegram itself: "
         "the customer may have written there.",
         severity=Severity.CRITICAL,
-        labels={"account": account_id, "chat": str(chat.chat_id)},
+        labels=_labels(account_id, chat),
     )
+
+
+def _labels(account_id: str, chat: Chat) -> dict[str, str]:
+    return {"account": account_id, "chat": str(chat.chat_id)}
 
 
 def _unreadable_gap(account_id: str, why: str) -> Notice:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Generic, TypeVar
 
+from nadia.alerting import documents
 from nadia.alerting.models import Alert, AlertEvent
 from nadia.alerting.service import Alerts
 from nadia.clock import Clock
@@ -47,6 +48,14 @@ class ProbeLine:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertLine:
+    """An alert with the address of what to do."""
+
+    alert: Alert
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobLine:
     """A scheduled job, and its last runs, oldest first."""
 
@@ -65,7 +74,7 @@ class Overview:
     charts: Part[Sequence[Chart]]
     daemon: Part[DaemonState | None]
     jobs: Part[Sequence[JobLine]]
-    alerts: Part[list[Alert]]
+    alerts: Part[list[AlertLine]]
     events: Part[list[AlertEvent]]
     recovery: Part[list[AccountStatus]]
     hours: int
@@ -116,7 +125,7 @@ class Console:
             charts = group.create_task(_part(self._charts(now, hours)))
             daemon = group.create_task(_part(self.daemon()))
             jobs = group.create_task(_part(self._jobs()))
-            alerts = group.create_task(_part(self.alerts.current()))
+            alerts = group.create_task(_part(self._alerts()))
             events = group.create_task(_part(self.alerts.history(_EVENTS)))
             recovery = group.create_task(_part(self.recovery.accounts()))
         found = report.result()
@@ -138,6 +147,12 @@ class Console:
             hours=hours,
             now=now,
         )
+
+    async def _alerts(self) -> list[AlertLine]:
+        return [
+            AlertLine(alert, address(documents.section(alert.topic, alert.labels)))
+            for alert in await self.alerts.current()
+        ]
 
     async def _charts(self, now: datetime, hours: int) -> Sequence[Chart]:
         figures = await self.figures.read(since=now - timedelta(hours=hours))

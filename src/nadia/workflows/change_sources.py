@@ -15,6 +15,9 @@ from nadia.redaction import redact, redact_text
 AUDIT_ROWS: Final = 100_000
 """Most rows of the audit log that are looked through: the newest by id, however much the desk did."""
 
+MOST_CHANGES: Final = 10_000
+"""Most changes of one kind of record that are put in order; what repeats itself may be most of them."""
+
 _LONGEST: Final = 100
 _NAMED: Final = 3
 
@@ -30,6 +33,13 @@ LEFT JOIN accounts concerned ON newest.subject = 'account:' || concerned.id
 WHERE at > clock_timestamp() - %(window)s AND action NOT SIMILAR TO '(batch|item|reply).%%'
 ORDER BY newest.id DESC
 LIMIT %(limit)s
+"""
+
+# Whether there are rows that are new enough and were not looked through.
+_AUDIT_GOES_ON = """
+SELECT coalesce((
+    SELECT at > clock_timestamp() - %(window)s FROM audit_log ORDER BY id DESC OFFSET %(rows)s LIMIT 1
+), false) AS goes_on
 """
 
 # Runs of recovery that read something; those that found nothing to do are no news.
@@ -86,12 +96,13 @@ class WatchedFile:
 
 
 async def audited(
-    connect: Callable[[], AbstractAsyncContextManager[Connection]], *, window: timedelta, limit: int
-) -> list[Change]:
-    """Return what PostgreSQL has on record; raises UnavailableError."""
+    connect: Callable[[], AbstractAsyncContextManager[Connection]], *, window: timedelta
+) -> tuple[list[Change], bool]:
+    """Return what PostgreSQL has on record, and whether that is not all; raises UnavailableError."""
     async with connect() as conn:
-        given: dict[str, object] = {"window": window, "limit": limit, "rows": AUDIT_ROWS}
+        given: dict[str, object] = {"window": window, "limit": MOST_CHANGES, "rows": AUDIT_ROWS}
         audits = await (await conn.execute(_AUDIT, given)).fetchall()
+        further = await (await conn.execute(_AUDIT_GOES_ON, given)).fetchone()
         recoveries = await (await conn.execute(_RECOVERIES, given)).fetchall()
         server = await (await conn.execute(_STARTED)).fetchone()
     changes = [
@@ -114,7 +125,8 @@ async def audited(
     ]
     if server is not None:
         changes.append(Change(at=server["at"], who="", what="PostgreSQL started", detail=server["version"]))
-    return changes
+    is_cut = MOST_CHANGES in (len(audits), len(recoveries)) or bool(further and further["goes_on"])
+    return changes, is_cut
 
 
 async def started(figures: FigureHistory) -> list[Change]:

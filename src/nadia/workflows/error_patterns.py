@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -38,6 +38,7 @@ class Trend(StrEnum):
     NEW = "new"
     RISING = "rising"
     STEADY = "steady"
+    OPEN = "open"
     OVER = "over"
 
 
@@ -57,6 +58,8 @@ class Trouble:
         What it says.
     source : str
         Where it stands: a file's name, a table.
+    ongoing : bool
+        Whether it is still so, however long ago it began.
     """
 
     at: datetime
@@ -64,11 +67,16 @@ class Trouble:
     name: str
     words: str
     source: str
+    ongoing: bool = False
 
     @property
     def text(self) -> str:
         """Name and words, briefly."""
         return ": ".join(part[:_LONGEST] for part in (self.name, self.words) if part)[:_LONGEST]
+
+    def redacted(self) -> "Trouble":
+        """Return it without secrets; of uncut words, for half a secret looks like none."""
+        return replace(self, name=redact_text(self.name), words=redact_text(self.words))
 
 
 @dataclass(slots=True)
@@ -83,12 +91,17 @@ class Kind:
     last: datetime
     times: int = 0
     recent: int = 0
+    earlier: int = 0
+    """Those before the recent ones, within the time that is looked at."""
+    ongoing: bool = False
     sources: list[str] = field(default_factory=list)
 
-    def add(self, trouble: Trouble, *, recently: datetime) -> None:
+    def add(self, trouble: Trouble, *, since: datetime, recently: datetime) -> None:
         """Count one more."""
         self.times += 1
         self.recent += trouble.at >= recently
+        self.earlier += since <= trouble.at < recently
+        self.ongoing |= trouble.ongoing
         self.first = min(self.first, trouble.at)
         self.last = max(self.last, trouble.at)
         if trouble.level == "critical" or self.level == "warning":
@@ -109,12 +122,13 @@ class ErrorPatterns:
     """
 
     def __init__(self, *, since: datetime, now: datetime) -> None:
-        self._now = now
+        self._since = since
         # "Now" is the last hour, or of a short time its last quarter.
         self._recently = now - min(timedelta(hours=1), (now - since) / 4)
         self._recent_hours = (now - self._recently) / timedelta(hours=1)
         self._former_hours = (self._recently - since) / timedelta(hours=1)
         self._kinds: dict[str, Kind] = {}
+        self._alike: dict[str, Kind] = {}
         self.troubles = 0
 
     @property
@@ -125,21 +139,31 @@ class ErrorPatterns:
     def add(self, troubles: Iterable[Trouble]) -> None:
         """Count troubles."""
         for trouble in troubles:
-            self.troubles += 1
-            signature = signature_of(trouble)
-            if signature not in self._kinds and len(self._kinds) >= MOST_KINDS:
-                signature = "(further kinds)"
-            kind = self._kinds.get(signature)
+            # Looking for secrets takes longer than all the rest: once for those that are alike as they stand.
+            likeness = signature_of(trouble)
+            kind = self._alike.get(likeness)
             if kind is None:
-                kind = self._kinds[signature] = Kind(
-                    signature=signature,
-                    name=trouble.name,
-                    level=trouble.level,
-                    example=_shown(trouble.words[:_LONGEST] or trouble.name),
-                    first=trouble.at,
-                    last=trouble.at,
-                )
-            kind.add(trouble, recently=self._recently)
+                kind = self._kind_of(trouble.redacted())
+                if len(self._alike) < MOST_KINDS:
+                    self._alike[likeness] = kind
+            kind.add(trouble, since=self._since, recently=self._recently)
+            self.troubles += trouble.at >= self._since
+
+    def _kind_of(self, trouble: Trouble) -> Kind:
+        signature = signature_of(trouble)
+        if signature not in self._kinds and len(self._kinds) >= MOST_KINDS:
+            signature = "(further kinds)"
+        kind = self._kinds.get(signature)
+        if kind is None:
+            kind = self._kinds[signature] = Kind(
+                signature=signature,
+                name=trouble.name[:_LONGEST],
+                level=trouble.level,
+                example=_without_phones(trouble.words or trouble.name)[:_LONGEST],
+                first=trouble.at,
+                last=trouble.at,
+            )
+        return kind
 
     def kinds(self) -> list[Kind]:
         """Return the kinds: new ones first, then those that come more often; the frequent before the rare."""
@@ -151,7 +175,7 @@ class ErrorPatterns:
     def trend(self, kind: Kind) -> Trend:
         """Compare how often a kind comes now with before."""
         if not kind.recent:
-            return Trend.OVER
+            return Trend.OPEN if kind.ongoing else Trend.OVER
         if kind.first >= self._recently:
             return Trend.NEW
         if kind.recent >= _FEW and self.rate_now(kind) > _RISE * self.rate_before(kind):
@@ -164,7 +188,7 @@ class ErrorPatterns:
 
     def rate_before(self, kind: Kind) -> float:
         """Return how often it came before, per hour."""
-        return (kind.times - kind.recent) / self._former_hours
+        return kind.earlier / self._former_hours
 
 
 def signature_of(trouble: Trouble) -> str:
@@ -175,6 +199,5 @@ def signature_of(trouble: Trouble) -> str:
     return text.strip()
 
 
-def _shown(text: str) -> str:
-    """Return an example that may be printed: without secrets and phone numbers."""
-    return _PHONE.sub(MASK, redact_text(" ".join(text.split())))
+def _without_phones(text: str) -> str:
+    return _PHONE.sub(MASK, " ".join(text.split()))

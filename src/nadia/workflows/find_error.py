@@ -148,7 +148,11 @@ class FindError:
 
 
 def _says(trouble: Trouble, wanted: str) -> bool:
-    return not wanted or wanted in f"{trouble.name}: {trouble.words}".casefold()
+    """Tell whether its words without secrets have the wanted ones: else one could ask for a secret letter by letter."""
+    if not wanted:
+        return True
+    shown = trouble.redacted()
+    return wanted in f"{shown.name}: {shown.words}".casefold()
 
 
 def _finding(patterns: ErrorPatterns, kind: Kind) -> WorkflowFinding:
@@ -181,11 +185,13 @@ def _away(exc: UnavailableError) -> WorkflowFinding:
 
 def _answer(patterns: ErrorPatterns, present: Sequence[Kind], *, hours: float, reading: Reading) -> str:
     looked = f"{reading.lines} lines of {reading.files} {'log' if reading.files == 1 else 'logs'}"
-    if not patterns.troubles:
+    if not patterns.kinds():
         return f"nothing went wrong in {hours:g} h that left a trace ({looked})"
     if not present:
         return f"nothing goes wrong now; what {patterns.troubles} entries in {hours:g} h tell of is over ({looked})"
-    of = {trend: sum(patterns.trend(kind) is trend for kind in present) for trend in (Trend.NEW, Trend.RISING)}
+    of = {
+        trend: sum(patterns.trend(kind) is trend for kind in present) for trend in (Trend.NEW, Trend.RISING, Trend.OPEN)
+    }
     worse = ", ".join(f"{count} {trend}" for trend, count in of.items() if count) or "none new or rising"
     noun = "kind" if len(present) == 1 else "kinds"
     return f"{len(present)} {noun} of trouble at present, {worse}; {patterns.troubles} entries in {hours:g} h"

@@ -73,26 +73,31 @@ class RecentChanges:
         inquiry = Inquiry(self, clock=self._clock)
         window = timedelta(hours=arguments.hours)
         since = inquiry.ran_at - window
-        findings, unreachable = [], []
+        findings, unreachable, is_cut = [], [], False
         found = [*change_sources.files_changed(self._files), *change_sources.code_changed(self._package, since=since)]
-        for name, trace in (
-            ("PostgreSQL", change_sources.audited(self._connect, window=window, limit=arguments.limit + 1)),
-            ("Redis", change_sources.started(self._figures)),
-        ):
-            try:
-                found += await trace
-            except UnavailableError as exc:
-                unreachable.append(name)
-                findings.append(
-                    WorkflowFinding(status=HealthStatus.UNKNOWN, subject=name, message=exc.message, remedy=exc.hint)
-                )
+        try:
+            audited, is_cut = await change_sources.audited(self._connect, window=window)
+            found += audited
+        except UnavailableError as exc:
+            unreachable.append("PostgreSQL")
+            findings.append(_away("PostgreSQL", exc))
+        try:
+            found += await change_sources.started(self._figures)
+        except UnavailableError as exc:
+            unreachable.append("Redis")
+            findings.append(_away("Redis", exc))
         changes = change_sources.in_a_row([change for change in found if change.at > since])
         return inquiry.report(
             _answer(changes, arguments.hours),
             findings=findings,
             unreachable=unreachable,
-            tables=[_table(changes, limit=arguments.limit)],
+            tables=[_table(changes, limit=arguments.limit, is_cut=is_cut)],
+            customer_text=True,  # why people silenced somebody, they may have said in that customer's words
         )
+
+
+def _away(name: str, exc: UnavailableError) -> WorkflowFinding:
+    return WorkflowFinding(status=HealthStatus.UNKNOWN, subject=name, message=exc.message, remedy=exc.hint)
 
 
 def _answer(changes: Sequence[Change], hours: float) -> str:
@@ -105,8 +110,10 @@ def _answer(changes: Sequence[Change], hours: float) -> str:
     )
 
 
-def _table(changes: Sequence[Change], *, limit: int) -> ReportTable:
-    rest = len(changes) - limit
+def _table(changes: Sequence[Change], *, limit: int, is_cut: bool) -> ReportTable:
+    notes = ["there are more: --limit lists them"] if len(changes) > limit else []
+    if is_cut:
+        notes.append("not everything on record was looked through: some older changes are missing")
     return ReportTable(
         title="changes, newest first (UTC)",
         columns=["at", "who", "what", "detail"],
@@ -119,5 +126,5 @@ def _table(changes: Sequence[Change], *, limit: int) -> ReportTable:
             ]
             for change in changes[:limit]
         ],
-        note="there are more: --limit lists them" if rest > 0 else None,
+        note="; ".join(notes) or None,
     )

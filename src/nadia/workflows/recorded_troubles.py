@@ -21,12 +21,13 @@ ORDER BY at DESC
 LIMIT %(limit)s
 """
 
-# Batches that wait for a person because of an error, at whatever time that began: they are still in trouble.
+# Batches that wait for a person because of an error, at whatever time that began: they are still in trouble, and the
+# window does not bound them.
 _PARKED_BATCHES = """
 SELECT changed_at AS at, 'error' AS level, 'batch parked' AS name, COALESCE(parked_reason, '') AS words,
-    'batches' AS source
+    'batches' AS source, true AS ongoing
 FROM batches
-WHERE state = 'parked' AND changed_at > now() - %(window)s
+WHERE state = 'parked'
 ORDER BY changed_at DESC
 LIMIT %(limit)s
 """

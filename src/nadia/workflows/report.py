@@ -1,6 +1,6 @@
 """What every workflow answers with: one sentence, findings, tables; the same for people, the daemon and assistants."""
 
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 
@@ -13,8 +13,25 @@ Cell = str | int | Figure | bool | None
 """What stands in a table. Times are ISO 8601 with zone."""
 
 
+def _encodable(value: Any) -> Any:
+    """Return it with halves of characters as ``?``: JSON in a log and names of files may have them, UTF-8 may not."""
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case list():
+            return [_encodable(item) for item in value]
+        case dict():
+            return {key: _encodable(item) for key, item in value.items()}
+    return value
+
+
 class _Part(Documented):
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _can_be_written(cls, given: Any) -> Any:
+        return _encodable(given)
 
 
 class WorkflowFinding(_Part):

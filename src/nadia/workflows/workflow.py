@@ -1,11 +1,12 @@
 """What a workflow is."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from pathlib import PurePath
 from typing import ClassVar, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from nadia.accounts.models import Role
 from nadia.clock import Clock, utc_now
@@ -32,9 +33,24 @@ class Arguments(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @field_validator("*")
+    @classmethod
+    def _text_has_no_nul(cls, value: object) -> object:
+        if _has_nul(value):
+            raise ValueError("has a NUL character in it, which PostgreSQL and file names cannot: leave that out")
+        return value
+
 
 class Positional:
     """Marks, in ``Annotated``, an argument that the command line takes by its place and not by its name."""
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(_has_nul(each) for pair in value.items() for each in pair)
+    if isinstance(value, tuple | list):
+        return any(_has_nul(each) for each in value)
+    return isinstance(value, str | PurePath) and "\0" in str(value)
 
 
 A = TypeVar("A", bound=Arguments, contravariant=True)

@@ -103,6 +103,22 @@ async def test_the_sdks_client_is_told_that_a_viewer_cannot_act(http_url: str, t
         assert not (await client.call_tool("redis_health")).is_error
 
 
+async def test_a_viewers_token_shows_no_customers_messages(
+    http: httpx.AsyncClient, http_url: str, token_of: TokenOf, core: Core
+) -> None:
+    batch = await core.sealed(1001, "Where is my parcel?")
+    uri = f"nadia://conversations/{batch.conversation_id}"
+    read = {"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": uri}}
+    viewer, reviewer = await token_of(Role.VIEWER), await token_of(Role.REVIEWER)
+    answer = await http.post("/mcp", json=read, headers=bearing(viewer))
+    assert answer.status_code == 403
+    assert 'scope="reviewer"' in answer.headers["WWW-Authenticate"]
+    escaped = json.dumps(read).replace("nadia://", "\\u006eadia://")
+    assert (await http.post("/mcp", content=escaped, headers=bearing(viewer))).status_code == 403
+    async with over_http(http_url, reviewer) as client:
+        assert (await read_json(client, uri))["messages"][0]["text"] == "«Where is my parcel?»"
+
+
 async def test_calls_hidden_from_the_gate_are_refused_behind_it(
     http: httpx.AsyncClient, token_of: TokenOf, core: Core
 ) -> None:
@@ -124,7 +140,7 @@ async def test_requests_for_other_hosts_are_refused(http: httpx.AsyncClient, tok
 
 async def test_pages_of_other_sites_are_refused(http: httpx.AsyncClient, token_of: TokenOf) -> None:
     headers = bearing(await token_of(Role.ADMIN))
-    for origin in ("https://evil.example", "null", "http://localhost.evil.example", "http://"):
+    for origin in ("https://evil.example", "null", "http://localhost.evil.example", "http://", "http://[", "http://]"):
         assert (await http.post("/mcp", json=LIST, headers=headers | {"Origin": origin})).status_code == 403, origin
     own = await http.post("/mcp", json=LIST, headers=headers | {"Origin": "http://localhost:6274"})
     assert own.status_code == 200

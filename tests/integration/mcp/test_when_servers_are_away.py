@@ -1,5 +1,7 @@
 """PostgreSQL or Redis away: the tools say so and what to do, and the server stays until they are back."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -11,12 +13,15 @@ from mcp.shared.exceptions import MCPError
 from nadia.accounts.models import Role
 from nadia.embedded.endpoints import PORT
 from nadia.embedded.servers import EmbeddedServers
+from nadia.errors import UnavailableError
 from nadia.health.models import HealthReport, HealthStatus
+from nadia.mcp_server import http_gate
+from nadia.mcp_server.database import LazyDatabase
 from nadia.mcp_server.serving import serving_http
 from nadia.workflows.report import WorkflowReport
 from support.assistants import TokenOf, config_of, in_memory, over_http, read_json, words
 from support.breakable_link import BreakableLink
-from support.core import Core
+from support.core import Core, until
 from support.servers import short_folder
 
 
@@ -109,3 +114,44 @@ async def test_over_http_nobody_can_be_let_in_without_postgres(wires: Wires, tok
         await wires.postgres.mend()
         async with over_http(url, token) as client:
             assert not (await client.call_tool("db_stats")).is_error
+
+
+@pytest.mark.parametrize("connected", [True, False])
+async def test_a_postgres_that_hangs_is_away(
+    wires: Wires, token_of: TokenOf, core: Core, monkeypatch: pytest.MonkeyPatch, connected: bool
+) -> None:
+    monkeypatch.setattr(http_gate, "LOOK_UP_SECONDS", 0.3)
+    headers = {"Authorization": f"Bearer {await token_of(Role.VIEWER)}", "Accept": "application/json"}
+    async with (
+        serving_http(config_of(wires.environ), allow_actions=False) as url,
+        httpx.AsyncClient(headers=headers, timeout=5) as http,
+    ):
+
+        async def status() -> int:
+            return (await http.post(url, json={})).status_code
+
+        if connected:
+            assert await status() == 400, "let in, and no request"
+        wires.postgres.stall()
+        assert set(await asyncio.gather(*(status() for _ in range(12)))) == {503}
+        await wires.postgres.mend()
+
+        async def is_back() -> bool:
+            return await status() == 400
+
+        await until(is_back, what="being let in")
+
+
+async def test_all_share_one_attempt_to_connect(wires: Wires, core: Core) -> None:
+    database = LazyDatabase(config_of(wires.environ))
+    wires.postgres.stall()
+    begun = time.monotonic()
+    waiting = [asyncio.create_task(database.get()) for _ in range(6)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    failures = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(each) for each in failures] == [asyncio.CancelledError, *[UnavailableError] * 5]
+    assert time.monotonic() - begun < 6, "one after another it took 3 s each"
+    await wires.postgres.mend()
+    assert await database.get() is await database.get()
+    await database.close()

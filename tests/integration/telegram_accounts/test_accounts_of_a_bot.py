@@ -13,8 +13,9 @@ from nadia.app import account_watch, revocation, supervision
 from nadia.app.bot import bot_parts
 from nadia.app.context import ProcessContext
 from nadia.app.factory import open_context
+from nadia.app.session_keys import session_keys
 from nadia.app.supervision import run_parts
-from nadia.app.telegram import session_keys, telegram_logins
+from nadia.app.telegram import telegram_logins
 from nadia.conversations.batches import Sealed
 from nadia.conversations.pauses import Activity
 from nadia.errors import UnavailableError

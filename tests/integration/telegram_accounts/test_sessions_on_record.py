@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from nadia.app.telegram import TelegramLogins, overview, session_keys, telegram_logins
+from nadia.app.session_keys import session_keys
+from nadia.app.telegram import TelegramLogins, overview, telegram_logins
 from nadia.errors import ConflictError, InvalidInputError, NotFoundError
 from nadia.postgres.database import Database
 from nadia.settings import Config

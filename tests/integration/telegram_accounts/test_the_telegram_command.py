@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nadia.app.telegram import session_keys
+from nadia.app.session_keys import session_keys
 from nadia.postgres.database import Database
 from nadia.settings import Config
 from support.command_line import Outcome, run_nadia

@@ -111,6 +111,7 @@ async def test_alerts_are_shown_until_they_are_over(house: DeskHouse, ann: httpx
     page = await the_page(ann)
     assert "1 open" in page
     assert "2 times" in page
+    assert 'href="/help/alerts#' in page
     assert [alert["topic"] for alert in (await ann.get("/api/v1/alerts")).json()] == ["batch.parked"]
     await tell(house, Notice(topic="batch.parked", summary="it went on", labels={"batch": "7"}, resolves=True))
     assert "Nothing is open" in await the_page(ann)

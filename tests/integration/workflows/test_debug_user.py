@@ -4,8 +4,10 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
+from nadia import notices
 from nadia.conversations.memory import ConversationMemory
 from nadia.conversations.models import BatchState, Conversation
 from nadia.conversations.pauses import Activity
@@ -13,11 +15,13 @@ from nadia.conversations.transitions import lock_batch, move
 from nadia.conversations.wal import WalStream
 from nadia.errors import NotFoundError
 from nadia.health.models import HealthStatus
+from nadia.notices import Notice
 from nadia.pacing.bursts import Bursts
 from nadia.pacing.config import PacingSettings
 from nadia.redis.connection import RedisConnection
 from nadia.redis.source import RedisSource
 from nadia.review.models import ReviewerRef
+from nadia.workflows.customer import timeline as timelines
 from nadia.workflows.debug_user import DebugUser, DebugUserArguments
 from nadia.workflows.report import WorkflowReport
 from support.reply_world import ACCOUNT, World
@@ -305,3 +309,84 @@ async def test_of_others_nothing_is_told(world: World, ask: Ask) -> None:
     await world.sealed(await world.customer("Bert"), "a secret of Bert's")
     await world.sealed(await world.customer("Mina"), "Hello")
     assert "Bert" not in (await ask("Mina")).model_dump_json()
+
+
+async def written(world: World, conversation: Conversation, number: int) -> None:
+    await world.execute(
+        "INSERT INTO messages (telegram_account_id, chat_id, telegram_message_id, conversation_id, direction, author, "
+        "kind, text, sent_at, received_at) "
+        "SELECT telegram_account_id, chat_id, 1000 + n, id, 'in', 'customer', 'text', 'm' || n, at, at "
+        "FROM conversations, generate_series(1, %(number)s) n, LATERAL (SELECT now() - interval '10 days' + n * "
+        "interval '1 minute' AS at) moment WHERE id = %(conversation)s",
+        conversation=conversation.id,
+        number=number,
+    )
+
+
+async def test_what_was_done_lately_to_old_messages_is_told(world: World, ask: Ask) -> None:
+    await written(world, await world.customer("Mina"), 50)
+    await world.execute("UPDATE messages SET edited_at = now() - interval '1 hour' WHERE text = 'm49'")
+    await world.execute("UPDATE messages SET deleted_at = now() WHERE text = 'm3'")
+    timeline = rows(await ask("Mina", limit=3), "timeline")
+    assert [moment["what"].split(" ", 2)[2].split(";")[0] for moment in timeline] == [
+        "the customer wrote",
+        "was edited",
+        "was deleted",
+    ]
+    assert [moment["text"] for moment in timeline] == ["m50", None, None]
+
+
+async def test_what_was_done_lately_to_an_old_item_is_told(world: World, ask: Ask) -> None:
+    mina = await world.customer("Mina")
+    await world.execute(
+        "INSERT INTO batches (conversation_id, state, conversation_revision, sealed_at, changed_at) "
+        "SELECT %s, 'rejected', 1, now() - interval '9 days', now() - interval '9 days' + n * interval '1 minute' "
+        "FROM generate_series(1, 50) n",
+        mina.id,
+    )
+    (old,) = await world.execute("SELECT min(id) AS id FROM batches")
+    await world.execute("UPDATE batches SET changed_at = now() WHERE id = %s", old["id"])
+    await world.execute(
+        "INSERT INTO audit_log (actor, action, subject, after) VALUES ('system', 'batch.looked_at', %s, '{}')",
+        f"batch:{old['id']}",
+    )
+    timeline = rows(await ask("Mina", limit=5), "timeline")
+    assert [moment["what"] for moment in timeline] == ["batch.looked_at, by system"]
+
+
+async def test_notices_about_the_person_an_item_or_the_chat_are_told_and_no_others(world: World, ask: Ask) -> None:
+    mina = await world.customer("Mina", chat_id=7_000_001)
+    batch = await world.sealed(mina)
+    async with world.database.transaction() as conn:
+        for topic, labels in (
+            ("quarantine.expired", {"person": str(await person_of(world, mina)), "messages": "3"}),
+            ("batch.parked", {"batch": str(batch)}),
+            ("recovery.chat_unreadable", {"account": ACCOUNT, "chat": "7000001"}),
+            ("of.another_account", {"account": "another", "chat": "7000001"}),
+            ("of.another_chat", {"account": ACCOUNT, "chat": "7000002"}),
+            ("of.the_account", {"account": ACCOUNT}),
+            ("of.another_item", {"batch": str(batch + 1)}),
+        ):
+            await notices.record(conn, Notice(topic, "so it is", labels=labels))
+    told = [moment["what"] for moment in rows(await ask("Mina"), "timeline") if moment["source"] == "notice"]
+    assert told == ["quarantine.expired (warning)", "batch.parked (warning)", "recovery.chat_unreadable (warning)"]
+
+
+async def test_neither_the_whole_audit_log_nor_all_notices_are_read(world: World, postgres_owner_dsn: str) -> None:
+    mina = await world.customer("Mina")
+    await world.sealed(mina)
+    await world.execute(
+        "INSERT INTO audit_log (actor, action, subject) "
+        "SELECT 'system', 'batch.moved', 'batch:' || 1000 + n FROM generate_series(1, 20000) n"
+    )
+    await world.execute(
+        "INSERT INTO notices (topic, severity, summary, labels) SELECT 'x.y', 'warning', 's', "
+        "jsonb_build_object('batch', (1000 + n)::text) FROM generate_series(1, 20000) n"
+    )
+    async with await psycopg.AsyncConnection.connect(postgres_owner_dsn, autocommit=True) as owner:
+        await owner.execute("VACUUM ANALYZE audit_log, notices")
+    asked = {"person": await person_of(world, mina), "conversations": [mina.id], "limit": 201}
+    for statement, index in ((timelines._AUDIT, "audit_log_by_subject"), (timelines._NOTICES, "notices_by_label")):
+        plan = await world.execute(f"EXPLAIN (COSTS OFF) {statement}", **asked)
+        steps = "\n".join(str(row["QUERY PLAN"]) for row in plan)
+        assert index in steps, steps

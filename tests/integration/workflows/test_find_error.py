@@ -157,12 +157,48 @@ async def test_files_are_named_at_the_terminal_only(core: Core, tmp_path: Path) 
 
 
 async def test_secrets_and_phone_numbers_do_not_come_out(core: Core, tmp_path: Path) -> None:
-    path = log(tmp_path, (1, "error", "send.failed", "token=supersecret12345 to +1 555 010 0199"))
+    path = log(
+        tmp_path,
+        (1, "error", "send.failed", "token=supersecret12345 to +1 555 010 0199"),
+        (1, "error", "postgres.away", "postgresql://nadia:SwordFishHorse@db.internal/nadia"),
+        (1, "error", "login.failed", "password=hunterTwoSecretWord bearer AbCdEfGhIjKlMnOp"),
+        (1, "error", "cut.off", "x" * 200 + " postgresql://nadia:MoreThanThirtyLettersAndNotOneDigit@db.internal"),
+    )
 
     text = (await look(core.database, [path])).model_dump_json()
 
-    assert "supersecret12345" not in text
-    assert "0199" not in text
+    for secret in ("supersecret", "0199", "SwordFish", "hunterTwo", "AbCdEfGh", "MoreThan"):
+        assert secret not in text
+
+
+async def test_a_secret_cannot_be_found_letter_by_letter(core: Core, tmp_path: Path) -> None:
+    path = log(tmp_path, (1, "error", "login.failed", "password=Swordfish"))
+
+    assert kinds(await look(core.database, [path], pattern="password=s")) == []
+    assert len(kinds(await look(core.database, [path], pattern="password="))) == 1
+
+
+async def test_what_no_character_is_can_be_printed(core: Core, tmp_path: Path) -> None:
+    path = log(tmp_path, (1, "error", "odd.\ud83d", "half a smile: \ud83d, a whole one: \U0001f600"))
+
+    text = (await look(core.database, [path])).model_dump_json()
+
+    text.encode()
+    assert "half a smile: ?, a whole one: \U0001f600" in text
+
+
+@pytest.mark.parametrize("hours", [5, 30])
+async def test_a_parked_batch_is_trouble_for_as_long_as_it_is_parked(core: Core, hours: int) -> None:
+    batch = await core.sealed(1001)
+    await core.park(batch.id, reason="five attempts")
+    await core.execute("UPDATE batches SET changed_at = now() - make_interval(hours => %s)", hours)
+    await core.execute("DELETE FROM notices")
+
+    report = await look(core.database)
+
+    assert kinds(report) == [("open", "error", 1, "batch parked: five attempts")]
+    assert report.answer.startswith("1 kind of trouble at present, 1 open")
+    assert [finding.subject for finding in report.findings] == ["batch parked"]
 
 
 async def test_reading_ends_when_nobody_waits_any_more(

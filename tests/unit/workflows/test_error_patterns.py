@@ -1,19 +1,28 @@
 """Troubles that are alike are one kind; what is new or comes more often stands first."""
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nadia.workflows.error_patterns import MOST_KINDS, ErrorPatterns, Trend, Trouble, signature_of
+from nadia.workflows.error_patterns import MOST_KINDS, ErrorPatterns, Kind, Trend, Trouble, signature_of
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 def trouble(words: str = "it broke", *, name: str = "", minutes_ago: float = 0, level: str = "error") -> Trouble:
     return Trouble(at=NOW - timedelta(minutes=minutes_ago), level=level, name=name, words=words, source="up.jsonl")
+
+
+def waiting(words: str, *, hours_ago: float) -> Trouble:
+    return replace(trouble(words, minutes_ago=60 * hours_ago), ongoing=True)
+
+
+def shown(kinds: list[Kind]) -> str:
+    return " ".join(f"{kind.name} {kind.example} {kind.signature}" for kind in kinds)
 
 
 def patterns(*troubles: Trouble, hours: float = 24) -> ErrorPatterns:
@@ -60,6 +69,22 @@ def test_trends() -> None:
     ]
 
 
+def test_what_still_waits_is_open_however_old_and_never_over() -> None:
+    found = patterns(waiting("parked", hours_ago=5), waiting("parked", hours_ago=400), trouble("x", minutes_ago=500))
+    parked, other = found.kinds()
+
+    assert (parked.times, found.trend(parked), found.trend(other)) == (2, Trend.OPEN, Trend.OVER)
+    assert parked.first == NOW - timedelta(hours=400)
+    assert found.rate_before(parked) == pytest.approx(1 / 23), "what is older than the time looked at is no rate in it"
+    assert found.troubles == 2
+
+
+def test_what_comes_while_others_wait_has_its_own_trend() -> None:
+    found = patterns(waiting("parked", hours_ago=90), *(trouble("parked", minutes_ago=number) for number in range(3)))
+
+    assert [found.trend(kind) for kind in found.kinds()] == [Trend.RISING]
+
+
 def test_rates_are_per_hour() -> None:
     found = patterns(*(trouble(minutes_ago=minutes) for minutes in (5, 10, 70, 80, 90)), hours=11)
     (kind,) = found.kinds()
@@ -86,13 +111,25 @@ def test_a_kind_is_as_grave_as_its_gravest() -> None:
 def test_an_example_shows_no_secret_and_no_phone_number() -> None:
     found = patterns(
         trouble("cannot write to +1 555 010 0123 (token=abcdef1234567890)"),
-        trouble("postgresql://nadia:hunter2@db/nadia is away"),
+        trouble("postgresql://nadia:SwordFishHorse@db/nadia is away", name="password=ofTheName"),
     )
-    shown = " ".join(kind.example + kind.signature for kind in found.kinds())
+    text = shown(found.kinds())
 
-    assert "555" not in shown
-    assert "abcdef1234567890" not in shown
-    assert "hunter2" not in shown
+    for secret in ("555", "abcdef1234567890", "SwordFishHorse", "ofTheName"):
+        assert secret not in text
+
+
+@pytest.mark.parametrize("before", range(0, 300, 7))
+def test_of_a_secret_at_the_end_of_what_is_shown_not_half_is_left(before: int) -> None:
+    text = shown(patterns(trouble("x" * before + " postgresql://nadia:SwordFishHorse@db")).kinds())
+
+    assert "Sword" not in text
+
+
+def test_those_that_differ_in_their_secret_only_are_one_kind() -> None:
+    (kind,) = patterns(trouble("login failed password=Swordfish"), trouble("login failed password=Horseradish")).kinds()
+
+    assert kind.times == 2
 
 
 def test_memory_is_bounded_however_many_kinds_there_are() -> None:

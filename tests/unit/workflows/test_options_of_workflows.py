@@ -98,7 +98,8 @@ def test_without_a_server_nothing_is_pretended(tmp_path: Path) -> None:
         ("healthy", [], ExitCode.FINE),
         ("warning", [], ExitCode.NOT_FINE),
         ("critical", [], ExitCode.NOT_FINE),
-        ("unknown", [], ExitCode.UNREACHABLE),
+        ("unknown", [], ExitCode.NOT_FINE),
+        ("unknown", ["PostgreSQL"], ExitCode.UNREACHABLE),
         ("warning", ["Redis"], ExitCode.UNREACHABLE),
     ],
 )

@@ -9,21 +9,26 @@ from nadia.conversations.models import BatchState
 from nadia.postgres.database import Connection, Row
 from nadia.workflows.customer.people import Customer
 
-# Every statement below returns the newest rows of the customer's first; %(limit)s bounds each.
+# Every statement below returns the newest rows of the customer's first; %(limit)s bounds each. What can change late is
+# as new as its last change: the time of an event is what decides whether it is told.
 
-_BATCHES_OF = "SELECT id FROM batches WHERE conversation_id = ANY(%(conversations)s) ORDER BY id DESC LIMIT %(limit)s"
+_BATCHES_OF = """
+SELECT id FROM batches WHERE conversation_id = ANY(%(conversations)s) ORDER BY changed_at DESC LIMIT %(limit)s
+"""
 
 # What was said, by both sides.
 _MESSAGES = """
 SELECT id, conversation_id, author, kind, text, sent_at, received_at, edited_at, deleted_at, held_at, recovered_by
-FROM messages WHERE conversation_id = ANY(%(conversations)s) ORDER BY id DESC LIMIT %(limit)s
+FROM messages WHERE conversation_id = ANY(%(conversations)s)
+ORDER BY greatest(received_at, edited_at, deleted_at) DESC, id DESC LIMIT %(limit)s
 """
 
-# Who did what to the customer's batches, and to the person; actors by the name that people know.
+# Who did what to the customer's batches, and to the person; actors by the name that people know. One array of subjects,
+# because a subquery after OR would have the whole log read.
 _AUDIT = f"""
 SELECT l.at, l.action, l.subject, l.before, l.after, coalesce(a.name, l.actor) AS actor
 FROM audit_log l LEFT JOIN accounts a ON l.actor = 'account:' || a.id
-WHERE l.subject = 'person:' || %(person)s OR l.subject IN (SELECT 'batch:' || b.id FROM ({_BATCHES_OF}) b)
+WHERE l.subject = ANY (array_append(ARRAY(SELECT 'batch:' || b.id FROM ({_BATCHES_OF}) b), 'person:' || %(person)s))
 ORDER BY l.id DESC LIMIT %(limit)s
 """  # noqa: S608 - constants only
 
@@ -44,7 +49,7 @@ WHERE r.batch_id IN ({_BATCHES_OF}) ORDER BY r.id DESC LIMIT %(limit)s
 # What was to leave, with what kept it from leaving; what has left stands among the messages.
 _OUTBOX = """
 SELECT id, batch_id, position, state, text, attempts, last_error, coalesce(sending_since, send_after) AS at
-FROM outbox WHERE conversation_id = ANY(%(conversations)s) AND state <> 'sent' ORDER BY id DESC LIMIT %(limit)s
+FROM outbox WHERE conversation_id = ANY(%(conversations)s) AND state <> 'sent' ORDER BY at DESC, id DESC LIMIT %(limit)s
 """
 
 # The silence protocol.
@@ -61,7 +66,7 @@ FROM recovery_chats r
 JOIN conversations c ON c.telegram_account_id = r.telegram_account_id AND c.chat_id = r.chat_id
 LEFT JOIN recovery_operations o ON o.id = r.operation_id
 WHERE c.id = ANY(%(conversations)s) AND coalesce(r.done_at, o.started_at) IS NOT NULL
-ORDER BY r.gap_id DESC LIMIT %(limit)s
+ORDER BY at DESC, r.gap_id DESC LIMIT %(limit)s
 """
 
 # What could not be put on record.
@@ -72,11 +77,15 @@ JOIN conversations c ON c.telegram_account_id = u.telegram_account_id AND u.payl
 WHERE c.id = ANY(%(conversations)s) ORDER BY u.id DESC LIMIT %(limit)s
 """
 
-# What people were told about it.
+# What people were told about it: about the person, a batch, a chat. Labels are text.
 _NOTICES = f"""
 SELECT n.at, n.topic, n.severity, n.resolves FROM notices n
-WHERE n.labels ->> 'person' = %(person)s::text
-    OR n.labels ->> 'batch' IN (SELECT b.id::text FROM ({_BATCHES_OF}) b)
+WHERE n.labels @> ANY (ARRAY(
+    SELECT jsonb_build_object('person', %(person)s::text)
+    UNION ALL SELECT jsonb_build_object('batch', b.id::text) FROM ({_BATCHES_OF}) b
+    UNION ALL SELECT jsonb_build_object('account', c.telegram_account_id, 'chat', c.chat_id::text)
+    FROM conversations c WHERE c.id = ANY(%(conversations)s)
+))
 ORDER BY n.id DESC LIMIT %(limit)s
 """  # noqa: S608 - constants only
 
@@ -126,7 +135,7 @@ async def read(conn: Connection, customer: Customer, *, limit: int) -> tuple[lis
     events: list[Event] = []
     for statement, read_row in _SOURCES.items():
         rows = await (await conn.execute(statement, values)).fetchall()
-        events += [event for row in rows for event in read_row(row)]
+        events += [event for row in reversed(rows) for event in read_row(row)]
     # What is known since the same moment stays in the order of the sources, which is that of a message's way.
     events.sort(key=lambda event: event.at)
     return events[-limit:], len(events) > limit

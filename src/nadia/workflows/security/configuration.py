@@ -1,5 +1,6 @@
 """Settings that open NADIA, or what it says to its servers, to others."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,9 @@ from nadia.workflows.security.scan import Scan, critical, warning
 
 _PLAIN_MODES: Final = frozenset({"disable", "allow", "prefer"})
 """With these libpq goes on without TLS where the other side says that it has none; so does whoever stands between."""
+
+_END_OF_AUTHORITY: Final = re.compile("[/?#]")
+"""Where the part with user and hosts ends (RFC 3986, 3.2): what follows may hold an ``@`` too."""
 
 _PROXY_GUIDE: Final = "put a proxy with TLS before it (docs/operations/reverse-proxy.md)"
 
@@ -163,7 +167,8 @@ class ConfigurationScanner:
         for name, url in self._settings.redis_urls.items():
             text = url.get_secret_value()
             scheme, _, rest = text.partition("://")
-            authority, hosts = rest.rpartition("@")[0], _hosts_of_redis(rest)
+            userinfo, _, places = _END_OF_AUTHORITY.split(rest, maxsplit=1)[0].rpartition("@")
+            hosts = [urlsplit(f"//{place}").hostname or "" for place in places.split(",")]
             away = [] if scheme == "unix" else [host for host in hosts if not is_local(host)]
             if away and scheme == "redis":
                 yield critical(
@@ -171,7 +176,7 @@ class ConfigurationScanner:
                     f"leads to {', '.join(away)} without TLS: customers' messages can be overheard on the way",
                     "write rediss://, and give Redis a certificate (tls-port)",
                 )
-            if not authority.partition(":")[2] and "password=" not in rest:
+            if not userinfo.partition(":")[2] and "password=" not in rest:
                 make = critical if away else warning
                 whom = "everybody in its network is" if away else "every user of this machine is"
                 yield make(
@@ -189,8 +194,3 @@ class ConfigurationScanner:
                     f"is asked over plain http at {parts.hostname}: its key and customers' messages can be overheard",
                     "write https:// in the model registry",
                 )
-
-
-def _hosts_of_redis(rest: str) -> list[str]:
-    places = rest.rpartition("@")[2].partition("/")[0].partition("?")[0]
-    return [urlsplit(f"//{place}").hostname or "" for place in places.split(",")]

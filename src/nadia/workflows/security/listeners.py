@@ -14,6 +14,7 @@ from nadia.workflows.report import WorkflowFinding
 from nadia.workflows.security.addresses import is_loopback
 from nadia.workflows.security.scan import Scan, critical, warning
 
+_SCRIPTS: Final = ("nadia", "mcp_health_daemon.py")
 _SERVERS: Final = ("postgres", "redis-server", "valkey-server")
 
 
@@ -118,9 +119,12 @@ def nadia_processes(owner: Callable[[], int | None]) -> Iterator[psutil.Process]
 
 
 def _is_nadia(command: Sequence[str]) -> bool:
-    """Say whether a command line is ours: ``nadia …``, an interpreter on that script, or ``python -m nadia``."""
-    names = [Path(word).name for word in command[:2]]
-    return "nadia" in names or ("-m", "nadia") in itertools.pairwise(command[:5])
+    """Say whether a command line is ours: ``nadia …``, an interpreter on a script of ours, or ``python -m nadia``."""
+    program, *words = [Path(word).name for word in command[:5]] or [""]
+    if not program.startswith("python"):
+        return program == "nadia"
+    script = next((word for word in words if not word.startswith("-")), "")
+    return script in _SCRIPTS or ("-m", "nadia") in itertools.pairwise(words)
 
 
 def _is_meant(host: str, port: int, place: Intended) -> bool:

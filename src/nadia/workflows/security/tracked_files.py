@@ -21,9 +21,16 @@ ALLOWED: Final = "pragma: allowlist secret"
 
 # Repetitions are bounded and do not overlap themselves: a file of a megabyte costs milliseconds.
 PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
-    "a private key": re.compile(r"-----BEGIN (?:[A-Z]{2,10} )?PRIVATE KEY(?: BLOCK)?-----\s{1,4}[A-Za-z0-9+/=:]{16}"),
+    "a private key": re.compile(
+        # In JSON and .env files it is one line, with its line ends written out.
+        r"-----BEGIN (?:[A-Z]{2,10} )?PRIVATE KEY(?: BLOCK)?-----(?:\s|\\{1,2}[rn]){1,4}[A-Za-z0-9+/=:]{16}"
+    ),
     "an age key": re.compile(r"\bAGE-SECRET-KEY-1[0-9A-Z]{58}\b"),
     "a Telegram bot's token": re.compile(r"\b\d{8,10}:[A-Za-z0-9_-]{35}\b"),
+    "a Telegram session": re.compile(
+        # As Telethon writes it: a version, then data centre (1 to 5), IPv4 or IPv6 address, port and 256 bytes of key.
+        r"(?<![\w-])1[AB][A-Za-z0-9_-]{350}(?:[A-Za-z0-9_-]{16})?=?(?![\w=-])"
+    ),
     "a Telegram api hash": re.compile(r"(?i)\bapi_?hash['\"]?\s{0,3}[=:]\s{0,3}['\"]?(?P<value>[0-9a-f]{32})\b"),
     "an AWS access key": re.compile(r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b"),
     "an AWS secret key": re.compile(
@@ -35,7 +42,8 @@ PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
     "a GitHub token": re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{60,90})\b"),
     "a token of NADIA's": re.compile(r"\bnadia_(?=[a-z_-]{0,60}[A-Z0-9])[A-Za-z0-9_-]{40,80}\b"),
     "a password in a URL": re.compile(
-        r"\b[a-z][a-z0-9+.-]{1,20}://[A-Za-z0-9._~%-]{0,80}:(?P<value>[^\s:/@'\"<>{}$*()\\]{12,200})"
+        # A slash stands for itself in what people write, unless a port is before it.
+        r"\b[a-z][a-z0-9+.-]{1,20}://[A-Za-z0-9._~%-]{0,80}:(?!\d{1,5}/)(?P<value>[^\s:@'\"<>{}$*()\\]{12,200})"
         r"@(?!localhost\b|127\.)[A-Za-z0-9\[][A-Za-z0-9.:-]"
     ),
 }

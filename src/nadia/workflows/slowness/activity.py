@@ -8,21 +8,34 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from nadia.postgres.database import Connection, Row
+from nadia.postgres.statements import COMMENT
 
 INTERVAL_SECONDS: Final = 0.1
+_BLOCKERS_INTERVAL_SECONDS: Final = 1.0
+"""Whom a session waits behind: the question takes PostgreSQL's lock manager as a whole (its manual, 9.27)."""
+
 RUNNING: Final = "running"
 """Of a session that waits for nothing: it computes."""
 
 _LONGEST_STATEMENT: Final = 120
-_LITERAL: Final = re.compile(r"'(?:[^']|'')*'?|(?<![$\w])\d+(?:\.\d+)?\b")
+_PARTS: Final = re.compile(
+    # As PostgreSQL's lexer takes them (manual, 4.1): what one of them holds opens no other. Each may be cut off.
+    rf"(?P<comment>{COMMENT})"
+    r'|(?P<identifier>"(?:[^"]|"")*"?)'
+    r"|(?<![\w$])e'(?:[^'\\]|\\.|'')*(?:'|\\?\Z)"
+    r"|'(?:[^']|'')*'?"
+    r"|(?<![\w$])(?P<mark>\$(?:[^\W\d]\w*)?\$).*?(?:(?P=mark)|\Z)"
+    r"|(?<![$\w])\d+(?:\.\d+)?\b",
+    re.DOTALL | re.IGNORECASE,
+)
 
-# Every other session of this database that works or holds a transaction open, with whom it waits behind.
+# Every other session of this database that works or holds a transaction open; %(blockers)s: with whom it waits behind.
 _ACTIVITY = """
 SELECT pid, application_name, state, coalesce(wait_event_type, '') AS wait_type, coalesce(wait_event, '') AS wait_event,
     left(query, 1000) AS query,
     extract(epoch FROM clock_timestamp() - query_start)::float8 AS query_seconds,
     extract(epoch FROM clock_timestamp() - xact_start)::float8 AS transaction_seconds,
-    CASE WHEN wait_event_type = 'Lock' THEN pg_blocking_pids(pid) ELSE '{}' END AS behind
+    CASE WHEN %(blockers)s AND wait_event_type = 'Lock' THEN pg_blocking_pids(pid) ELSE '{}' END AS behind
 FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
     AND (state = 'active' OR state LIKE 'idle in transaction%%')
@@ -153,8 +166,11 @@ class Activity:
 async def watch(conn: Connection, *, seconds: float) -> Activity:
     """Look at the sessions until some seconds are over, at least once."""
     activity, end = Activity(), time.monotonic() + seconds
+    blockers_at = 0.0
     while True:
-        activity.add(await (await conn.execute(_ACTIVITY, {})).fetchall())
+        if blockers := time.monotonic() >= blockers_at:
+            blockers_at = time.monotonic() + _BLOCKERS_INTERVAL_SECONDS
+        activity.add(await (await conn.execute(_ACTIVITY, {"blockers": blockers})).fetchall())
         if (rest := end - time.monotonic()) <= 0:
             return activity
         await asyncio.sleep(min(rest, INTERVAL_SECONDS))
@@ -162,5 +178,11 @@ async def watch(conn: Connection, *, seconds: float) -> Activity:
 
 def without_values(statement: str) -> str:
     """Return a statement on one line, cut, with ``?`` for every value: these may be a customer's words."""
-    plain = " ".join(_LITERAL.sub("?", statement).split())
+    plain = " ".join(_PARTS.sub(_shown, statement).split())
     return plain if len(plain) <= _LONGEST_STATEMENT else plain[: _LONGEST_STATEMENT - 1] + "…"
+
+
+def _shown(part: re.Match[str]) -> str:
+    if part["comment"]:
+        return " "
+    return part["identifier"] or "?"

@@ -111,19 +111,17 @@ async def counted_by_postgres(conn: Connection, *, limit: int) -> list[Statement
 
 def counted_by_us(figures: Figures, *, limit: int) -> list[Statement]:
     """Return what took most time, as NADIA's processes counted it."""
-    found = []
-    for labels in figures.labels_of(METRIC):
-        taken = figures.distribution(METRIC, **labels)
-        if taken.mean is not None:
-            found.append(
-                Statement(
-                    name=labels.get("statement", "?"),
-                    calls=taken.count,
-                    seconds=taken.total,
-                    mean=taken.mean,
-                    slow=taken.quantile(0.95),
-                )
-            )
+    found = [
+        Statement(
+            name=labels.get("statement", "?"),
+            calls=taken.count,
+            seconds=taken.total,
+            mean=taken.mean,
+            slow=taken.quantile(0.95),
+        )
+        for labels, taken in figures.distributions(METRIC)
+        if taken.mean is not None
+    ]
     return sorted(found, key=lambda one: -one.seconds)[:limit]
 
 

@@ -42,6 +42,8 @@ ALTER TABLE notices ADD COLUMN fingerprint text;
 ALTER TABLE notices ADD COLUMN resolves boolean NOT NULL DEFAULT false;
 CREATE INDEX notices_by_fingerprint ON notices (fingerprint, id DESC);
 CREATE INDEX notices_by_time ON notices (at DESC);
+-- What people were told about a customer, their batches and chats.
+CREATE INDEX notices_by_label ON notices USING gin (labels jsonb_path_ops);
 
 -- Somebody knows of it and looks after it, until something newer of the same fingerprint resolves it.
 CREATE TABLE alert_acknowledgements (
@@ -82,6 +84,7 @@ DOWN = """
 DROP TABLE performance_baselines;
 DROP TABLE alert_silences;
 DROP TABLE alert_acknowledgements;
+DROP INDEX notices_by_label;
 DROP INDEX notices_by_time;
 DROP INDEX notices_by_fingerprint;
 ALTER TABLE notices DROP COLUMN resolves;
