@@ -7,6 +7,8 @@ from nadia.daemon.child import ChildEnd
 from nadia.health.models import HealthStatus
 from nadia.workflows.report import WorkflowFinding, WorkflowReport
 
+_SERVERS = {"postgres-connection": "PostgreSQL", "redis-connection": "Redis"}
+
 RAN_AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
@@ -22,6 +24,11 @@ def report(
         answer=f"{job} was asked.",
         ran_at=RAN_AT,
         seconds=0.1,
+        unreachable=[
+            _SERVERS[subject]
+            for subject, status in found.items()
+            if subject in _SERVERS and status is HealthStatus.CRITICAL
+        ],
         findings=[
             WorkflowFinding(status=status, subject=subject, message="is not as it should be", remedy="look at it")
             for subject, status in found.items()

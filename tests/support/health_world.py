@@ -109,7 +109,7 @@ class HealthWorld:
             PostgresTransactionsProbe(server=server, seconds=settings.postgres_transaction_seconds),
             RedisConnectionProbe(server=redis, patience_seconds=patience),
             RedisMemoryProbe(server=redis, megabytes=settings.redis_memory_megabytes),
-            WalEntriesProbe(wal=wal, entries=settings.wal_entries),
+            WalEntriesProbe(wal=wal, queues=queues, entries=settings.wal_entries),
             WalOldestProbe(queues=queues, seconds=settings.wal_oldest_seconds),
             WalStuckProbe(wal=wal),
             ParkedItemsProbe(queues=queues),

@@ -140,9 +140,16 @@ class Downtime:
         return {row["chat_id"]: row for row in rows}
 
     async def notices(self) -> list[str]:
-        return [
-            row["topic"] for row in await self.core.execute("SELECT topic FROM notices WHERE NOT resolves ORDER BY id")
-        ]
+        """Topics of what was told, in order."""
+        return await self._topics(resolves=False)
+
+    async def ended_notices(self) -> list[str]:
+        """Topics of what was said to be over, in order."""
+        return await self._topics(resolves=True)
+
+    async def _topics(self, *, resolves: bool) -> list[str]:
+        rows = await self.core.execute("SELECT topic FROM notices WHERE resolves = %s ORDER BY id", resolves)
+        return [row["topic"] for row in rows]
 
 
 @pytest.fixture

@@ -193,7 +193,7 @@ def _of_queues(config: Config, connect: Connect, redis: SurveysServers) -> list[
     bounds, queues = config.health, QueueReader(connect=connect)
     wal = WalReader(redis=redis, stuck_seconds=config.drafting.wal_lease_seconds + _STUCK_MARGIN_SECONDS)
     return [
-        WalEntriesProbe(wal=wal, entries=bounds.wal_entries),
+        WalEntriesProbe(wal=wal, queues=queues, entries=bounds.wal_entries),
         WalOldestProbe(queues=queues, seconds=bounds.wal_oldest_seconds),
         WalStuckProbe(wal=wal),
         ParkedItemsProbe(queues=queues),

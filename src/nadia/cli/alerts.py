@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
@@ -48,7 +48,7 @@ def list_alerts(as_json: JsonOption = False) -> None:
                     alert.severity.value,
                     alert.topic,
                     _pairs(alert.labels.items()),
-                    alert.last_at.isoformat(timespec="seconds"),
+                    _moment(alert.last_at),
                     str(alert.count),
                     alert.acknowledged_by_name or "",
                     ", ".join(map(str, alert.silenced_by)),
@@ -64,7 +64,7 @@ def list_alerts(as_json: JsonOption = False) -> None:
                 (
                     str(silence.id),
                     _words(silence),
-                    silence.ends_at.isoformat(timespec="seconds"),
+                    _moment(silence.ends_at),
                     silence.created_by_name,
                     silence.reason,
                 )
@@ -84,12 +84,10 @@ def show(fingerprint: Fingerprint, as_json: JsonOption = False) -> None:
     print(alert.summary)
     if alert.labels:
         print(f"concerns {_pairs(alert.labels.items())}")
-    print(
-        f"told {alert.count} times, first {alert.first_at:%Y-%m-%d %H:%M} UTC, last {alert.last_at:%Y-%m-%d %H:%M} UTC"
-    )
+    print(f"told {alert.count} times, first {_moment(alert.first_at)}, last {_moment(alert.last_at)}")
     if alert.acknowledged_by is not None:
         note = f": {alert.note}" if alert.note else ""
-        print(f"{alert.acknowledged_by_name} looks after it since {alert.acknowledged_at:%Y-%m-%d %H:%M} UTC{note}")
+        print(f"{alert.acknowledged_by_name} looks after it since {_moment(alert.acknowledged_at)}{note}")
     if alert.silenced_by:
         print(f"silenced by {', '.join(map(str, alert.silenced_by))}")
     print(f"what to do: {_alert(alert)['documentation']}")
@@ -132,9 +130,7 @@ def silence(
     if as_json:
         print_json(asdict(made) | {"silences_now": silenced})
         return
-    print(
-        f"silence {made.id} holds until {made.ends_at.isoformat(timespec='seconds')}; now it silences {silenced} alerts"
-    )
+    print(f"silence {made.id} holds until {_moment(made.ends_at)}; alerts that fire and have these labels: {silenced}")
 
 
 @app.command()
@@ -158,6 +154,10 @@ def _alert(alert: "Alert") -> dict[str, Any]:
     from nadia.alerting.documents import section
 
     return asdict(alert) | {"documentation": section(alert.topic, alert.labels)}
+
+
+def _moment(moment: "datetime | None") -> str:
+    return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _pairs(labels: Iterable[tuple[str, str]]) -> str:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from nadia.daemon import metrics
 from nadia.daemon.conditions import Observation
+from nadia.errors import UnavailableError
 
 log = structlog.get_logger(__name__)
 
@@ -59,12 +60,24 @@ class Backlog:
             log.warning("daemon.backlog_not_written", reason=exc.strerror)
 
     async def hand_over(self, count: Callable[[Observation], Awaitable[None]]) -> None:
-        """Have all of them counted, oldest first; what raises ends it, and the rest stays."""
+        """Have all of them counted, oldest first. One that can never be is dropped: the others wait behind it.
+
+        Raises
+        ------
+        UnavailableError
+            If PostgreSQL is away: the rest stays.
+        """
         if not self._waiting:
             return
         handed = len(self._waiting)
         while self._waiting:
-            await count(self._waiting[0])
+            first = self._waiting[0]
+            try:
+                await count(first)
+            except UnavailableError:
+                raise
+            except Exception:
+                log.exception("daemon.outcome_dropped", job=first.job, due_at=first.due_at)
             self._waiting.popleft()
             metrics.WAITING.set(len(self._waiting))
         with suppress(OSError):
@@ -81,6 +94,6 @@ def _read(file: Path) -> list[Observation]:
     for line in filter(None, lines):
         try:
             found.append(Observation.model_validate_json(line))
-        except ValidationError:  # the last line of a process that was killed while it wrote
+        except ValidationError:  # of a process that was killed while it wrote, or of another version
             log.warning("daemon.backlog_unreadable", length=len(line))
     return found

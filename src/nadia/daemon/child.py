@@ -3,13 +3,13 @@
 import asyncio
 import signal
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, cast
 
 from nadia.daemon import guard
+from nadia.postgres.leases import uptime
 
 MOST_OUTPUT: Final = 2_000_000
 """Bytes of an answer; a report has some ten thousand."""
@@ -80,7 +80,7 @@ async def run_child(
     OSError
         If no process can be started.
     """
-    begun = time.monotonic()
+    begun = uptime()  # as the guard counts
     loop = asyncio.get_running_loop()
     transport, job = await loop.subprocess_exec(
         _Job,
@@ -98,7 +98,7 @@ async def run_child(
     status = transport.get_returncode()
     if status is None:
         status = -signal.SIGKILL
-    seconds = time.monotonic() - begun
+    seconds = uptime() - begun
     return ChildEnd(
         status=status if status >= 0 else 128 - status,
         output=bytes(job.output),
@@ -150,15 +150,25 @@ class _Job(asyncio.SubprocessProtocol):
 
 
 async def _end(transport: asyncio.SubprocessTransport, job: _Job, term_seconds: float) -> None:
-    """Let go of the guard, which ends the job then; also when cancelled. It is reaped when this returns."""
+    """Let go of the guard, which ends the job then, and reap it; also when cancelled, and however often.
+
+    Closing the transport kills the guard, and with it whatever sees to the job's descendants. So nobody's impatience
+    does that before the guard's own time is up.
+    """
+    loop, cancelled = asyncio.get_running_loop(), False
+    job.let_go()
     try:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(term_seconds + _MARGIN_SECONDS):
-                job.let_go()
-                await job.ended.wait()
-        with suppress(TimeoutError):
-            # What a killed guard could not end may hold them for ever.
-            async with asyncio.timeout(_LAST_WORDS_SECONDS):
-                await job.closed.wait()
+        # What a killed guard could not end may hold its pipes for ever.
+        for event, seconds in ((job.ended, term_seconds + _MARGIN_SECONDS), (job.closed, _LAST_WORDS_SECONDS)):
+            deadline = loop.time() + seconds
+            while not event.is_set() and loop.time() < deadline:
+                try:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout_at(deadline):
+                            await event.wait()
+                except asyncio.CancelledError:
+                    cancelled = True
     finally:
-        transport.close()  # kills the guard if it still runs
+        transport.close()
+    if cancelled:
+        raise asyncio.CancelledError

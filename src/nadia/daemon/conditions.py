@@ -1,6 +1,6 @@
 """What a run says about what the daemon watches for: is the job itself well, and is what it looked at?"""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
@@ -35,6 +35,16 @@ def one_line(text: str) -> str:
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
 
 
+def _known(topic: str) -> str:
+    """Return a topic that this version knows; another one may have written the line that it is read from."""
+    if topic not in _LABEL:
+        raise ValueError("it is no topic of this version")
+    return topic
+
+
+Topic = Annotated[str, AfterValidator(_known)]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,7 +52,7 @@ class _Part(BaseModel):
 class Sighting(_Part):
     """Something wrong, as one run found it; told of when it was found often enough in a row."""
 
-    topic: str
+    topic: Topic
     subject: Annotated[str, AfterValidator(one_line)]
     severity: Severity
     summary: Annotated[str, AfterValidator(one_line)]
@@ -66,8 +76,6 @@ class Observation(_Part):
     ----------
     job, due_at
         The run.
-    at : datetime
-        When it ended.
     every : timedelta
         The job's interval.
     fencing_token : int or None
@@ -82,10 +90,9 @@ class Observation(_Part):
 
     job: str
     due_at: AwareDatetime
-    at: AwareDatetime
     every: timedelta
     fencing_token: int | None
-    topics: tuple[str, ...]
+    topics: tuple[Topic, ...]
     sighted: tuple[Sighting, ...] = ()
     in_doubt: tuple[str, ...] = ()
 
@@ -97,9 +104,7 @@ def well_again(topic: str, subject: str, told: Severity) -> Notice:
     )
 
 
-def observe(
-    job: Job, record: RunRecord, *, at: datetime, fencing_token: int | None, failures_to_alert: int
-) -> Observation | None:
+def observe(job: Job, record: RunRecord, *, fencing_token: int | None, failures_to_alert: int) -> Observation | None:
     """Return what a run's outcome says; None of one that says nothing, because it was missed or interrupted."""
     sighted: list[Sighting] = []
     in_doubt: list[str] = []
@@ -126,7 +131,6 @@ def observe(
     return Observation(
         job=job.name,
         due_at=record.due_at,
-        at=at,
         every=job.every,
         fencing_token=fencing_token,
         topics=tuple(topics),
@@ -138,13 +142,12 @@ def observe(
 def _of_probes(job: Job, report: WorkflowReport) -> tuple[list[Sighting], list[str]]:
     """Take each finding of a health check for itself.
 
-    With PostgreSQL down a dozen probes cannot judge: that is one alert and not a dozen. So what is unknown beside
-    something critical stays as it was; alone, it is itself worth knowing.
+    With PostgreSQL down a dozen probes cannot judge: that is one alert and not a dozen. So while a server cannot be
+    reached, what is unknown stays as it was; otherwise it is itself worth knowing, whatever else is critical.
     """
-    is_down = any(finding.status is HealthStatus.CRITICAL for finding in report.findings)
     sighted, in_doubt = {}, []
     for finding in report.findings:
-        if finding.status is HealthStatus.UNKNOWN and is_down:
+        if finding.status is HealthStatus.UNKNOWN and report.unreachable:
             in_doubt.append(one_line(finding.subject))
         elif finding.status is not HealthStatus.HEALTHY and finding.subject not in sighted:
             sighted[finding.subject] = Sighting(

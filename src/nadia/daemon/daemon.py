@@ -42,6 +42,9 @@ STALE_AFTER_SECONDS: Final = 60.0
 _INTERVALS_OF_SILENCE: Final = 3
 """Health checks in a row that may give no answer before this daemon vouches for nothing."""
 
+_RECORDS_OF_SILENCE: Final = 10
+"""Newest records that hold every health check of so many intervals, with what was missed or cut short between."""
+
 _CLEANING: Final = timedelta(hours=1)
 
 _CERTAINLY_ENDED_SECONDS: Final = TERM_SECONDS + 15.0
@@ -133,7 +136,7 @@ class MCPHealthDaemon:
         self._waits_for: dict[str, str] = {}
         self._last: dict[str, RunRecord] = {}
         self._conditions: dict[str, Sequence[Condition]] = {}
-        self._answered_at = self._started_at
+        self._vouches_until = self._started_at
         check = next(job for job in schedule.jobs if job.name == HEALTH_CHECK)
         self._silence = _INTERVALS_OF_SILENCE * check.every + timedelta(seconds=STALE_AFTER_SECONDS)
         self._records: deque[tuple[RunRecord, int]] = deque(maxlen=_RECORDS_IN_MEMORY)
@@ -164,7 +167,7 @@ class MCPHealthDaemon:
             stale_after_seconds=STALE_AFTER_SECONDS,
             active=lease is not None,
             fencing_token=lease.fencing_token if lease is not None else None,
-            vouches_until=self._answered_at + self._silence,
+            vouches_until=self._vouches_until,
             outcomes_waiting=len(self._backlog),
             records_waiting=len(self._records),
             jobs=[self._job_state(job, now) for job in self._schedule.jobs],
@@ -283,20 +286,16 @@ class MCPHealthDaemon:
         metrics.RUN_SECONDS.labels(run.job.name).observe(seconds)
         self._record(run.job, record)
         if answer.outcome is RunOutcome.DONE and run.job.name == HEALTH_CHECK:
-            self._answered_at = ended_at
-        observation = self._analyze_health_result(run.job, record, at=ended_at, fencing_token=run.fencing_token)
+            self._vouches_until = ended_at + self._silence
+        observation = self._analyze_health_result(run.job, record, fencing_token=run.fencing_token)
         if observation is not None:
             await self._check_alert_conditions(observation)
         elif run.fencing_token is not None:
             await self._finish(run.job, run.due_at, run.fencing_token)
 
-    def _analyze_health_result(
-        self, job: Job, record: RunRecord, *, at: datetime, fencing_token: int | None
-    ) -> Observation | None:
+    def _analyze_health_result(self, job: Job, record: RunRecord, *, fencing_token: int | None) -> Observation | None:
         """Return what a run's outcome says of what is watched for (baseline 1.3); None if it says nothing."""
-        return observe(
-            job, record, at=at, fencing_token=fencing_token, failures_to_alert=self._settings.failures_to_alert
-        )
+        return observe(job, record, fencing_token=fencing_token, failures_to_alert=self._settings.failures_to_alert)
 
     async def _check_alert_conditions(self, observation: Observation) -> None:
         """Count an outcome, and write the notices that follow from it (baseline 1.3); keep it while PostgreSQL is away.
@@ -308,12 +307,15 @@ class MCPHealthDaemon:
                 await self._count(observation)
             except NadiaError as exc:
                 log.warning("daemon.not_counted", job=observation.job, reason=exc.message)
+            except BaseException:  # stopped meanwhile: it may have been counted, and twice does not matter
+                self._backlog.add(observation)
+                raise
             else:
                 return
         self._backlog.add(observation)
 
     async def _count(self, observation: Observation) -> None:
-        conditions = await answered(self._ledger.count(observation))
+        conditions = await answered(self._ledger.count(observation, now=self._clock()))
         self._know(observation.job, conditions)
 
     def _know(self, job: str, conditions: Sequence[Condition]) -> None:
@@ -395,11 +397,35 @@ class MCPHealthDaemon:
             return
         self._token_seen = lease.fencing_token
         try:
+            self._vouches_until = max(self._vouches_until, await self._vouched_until())
             for job in self._schedule.jobs:
                 for record in await self._history.last(job.name, limit=1):
                     self._last[job.name] = record.model_copy(update={"report": None})
         except UnavailableError as exc:
             self._say_of_redis(exc)
+
+    async def _vouched_until(self) -> datetime:
+        """Return how long the answers before this election last: no election is an answer, however many there are.
+
+        Only where nobody ever looked does the first daemon have time for its first answer.
+        """
+        now, records = self._clock(), list[RunRecord]()
+        former = await self._state.read()
+        try:
+            records = await self._history.last(HEALTH_CHECK, limit=_RECORDS_OF_SILENCE)
+        except UnavailableError as exc:
+            self._say_of_redis(exc)
+        if former is None and not records:
+            return now + self._silence
+        known = [
+            record.started_at + timedelta(seconds=record.seconds) + self._silence
+            for record in records
+            if record.outcome is RunOutcome.DONE and record.started_at is not None and record.seconds is not None
+        ]
+        if former is not None:
+            known.append(former.vouches_until)
+        # What lies further ahead was said by a clock that was wrong.
+        return max((until for until in known if until <= now + self._silence), default=now)
 
     async def _cleanup_old_data(self) -> None:
         """Drop records past their age (baseline 1.3)."""
@@ -457,8 +483,10 @@ class MCPHealthDaemon:
             run.task.cancel()
         # First, for this may be cut short too. Whoever takes over begins no job anew before its run has ended.
         await self._election.resign()
-        await asyncio.gather(*(run.task for run in runs), return_exceptions=True)
-        for run in runs:
-            await self._conclude(run)
-        await self._hand_over()
+        try:
+            await asyncio.gather(*(run.task for run in runs), return_exceptions=True)
+        finally:
+            for run in runs:
+                await self._conclude(run)
+            await self._hand_over()
         log.info("daemon.stopped", name=self._name)

@@ -29,6 +29,11 @@ PR_SET_CHILD_SUBREAPER = 36
 
 _POLL_SECONDS = 0.05
 
+_LONGEST_LOOK_SECONDS = 1.0
+"""`select` does not count while the machine is suspended: so often the clock is asked."""
+
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 
 def main(arguments: list[str]) -> int:
     """Run the job and return the status to end with.
@@ -50,7 +55,7 @@ def main(arguments: list[str]) -> int:
     job = os.fork()
     if job == 0:
         _become(arguments[2:], guard)
-    deadline = time.monotonic() + limit
+    deadline = uptime() + limit
     status = None
     while True:
         while (found := _reap()) is not None:
@@ -58,11 +63,11 @@ def main(arguments: list[str]) -> int:
                 status = found[1]
         if status is not None:
             break
-        remaining = deadline - time.monotonic()
+        remaining = deadline - uptime()
         if remaining <= 0:
             status = TIME_IS_UP
             break
-        ready, _, _ = select.select([0, ended_reader], [], [], remaining)
+        ready, _, _ = select.select([0, ended_reader], [], [], min(remaining, _LONGEST_LOOK_SECONDS))
         if ended_reader in ready:
             os.read(ended_reader, 1024)
         if 0 in ready and not os.read(0, 1024):
@@ -70,6 +75,11 @@ def main(arguments: list[str]) -> int:
             break
     _end_everything(job, patience)
     return status
+
+
+def uptime() -> float:
+    """Return seconds that go on while the machine is suspended, as `nadia.postgres.leases.uptime`: by those it ends."""
+    return time.clock_gettime(_CLOCK)
 
 
 def _become(command: list[str], guard: int) -> None:
@@ -89,14 +99,14 @@ def _become(command: list[str], guard: int) -> None:
 
 def _end_everything(job: int, patience: float) -> None:
     """Ask what is left to end, then kill it, and collect what ended."""
-    deadline = time.monotonic() + patience
+    deadline = uptime() + patience
     while True:
         while _reap() is not None:
             pass
         left = _descendants()
         if not left and not _group_lives(job):
             return
-        number = signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL
+        number = signal.SIGTERM if uptime() < deadline else signal.SIGKILL
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(job, number)
         for pid in left:

@@ -161,8 +161,15 @@ class RunLedger:
         async with self._database.connection() as conn:
             await conn.execute(_FINISH, {"job": job, "due_at": due_at, "fencing_token": fencing_token})
 
-    async def count(self, observation: Observation) -> Sequence[Condition]:
+    async def count(self, observation: Observation, *, now: datetime) -> Sequence[Condition]:
         """Count what a run showed, write the notices that follow, and return what is wrong by now.
+
+        Parameters
+        ----------
+        observation : Observation
+            What it showed, however long ago.
+        now : datetime
+            The present: only by it can a slot be told that a wrong clock counted from one counted since.
 
         Raises
         ------
@@ -175,7 +182,7 @@ class RunLedger:
             if observation.fencing_token is not None:
                 values = {"job": job, "due_at": observation.due_at, "fencing_token": observation.fencing_token}
                 await conn.execute(_FINISH, values)
-            if supersedes(observation.due_at, last["counted_due_at"], now=observation.at, every=observation.every):
+            if supersedes(observation.due_at, last["counted_due_at"], now=now, every=observation.every):
                 await conn.execute(_COUNTED, {"job": job, "due_at": observation.due_at})
                 await _update(conn, observation, await _known(conn, job))
             return await _known(conn, job)

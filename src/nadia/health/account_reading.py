@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from nadia.health.postgres_reading import Connect, asking
+from nadia.shared_calls import SharedCalls
 from nadia.telegram.account_status import AccountStatus, overview
-from nadia.telegram.shared_calls import SharedCalls
 
 
 class AccountReader:

@@ -9,18 +9,21 @@ from typing import TypeAlias
 
 from nadia.clock import Clock, utc_now
 from nadia.errors import UnavailableError
+from nadia.postgres.backups import BACKUP
 from nadia.postgres.failures import Connection, DatabaseError
-from nadia.telegram.shared_calls import SharedCalls
+from nadia.shared_calls import SharedCalls
 
 Connect: TypeAlias = Callable[[], AbstractAsyncContextManager[Connection]]
 """Yields a connection whose statements are transactions of their own, such as `Database.connection`."""
 
+# A backup's transaction is as old as the backup is long: it is told apart from those that somebody left open.
 # Sessions of other roles are counted, but show their transactions only to members of pg_read_all_stats. A replica says
 # how far it is every ten seconds (wal_receiver_status_interval) and has no lag on record while there is nothing to
 # replay: one that has fallen silent is as far behind as its silence is long.
 _SERVER = """
 WITH sessions AS (
-    SELECT pid, application_name, query = '<insufficient privilege>' AS is_hidden,
+    SELECT pid, application_name, application_name IS NOT DISTINCT FROM %(backup)s AS is_backup,
+           query = '<insufficient privilege>' AS is_hidden,
            extract(epoch FROM clock_timestamp() - xact_start)::float8 AS transaction_seconds,
            CASE WHEN state LIKE 'idle in transaction%%'
                 THEN extract(epoch FROM clock_timestamp() - state_change)::float8 END AS idle_seconds
@@ -28,7 +31,8 @@ WITH sessions AS (
     WHERE datname = current_database() AND pid <> pg_backend_pid()
       AND (backend_type = 'client backend' OR backend_type IS NULL)
 ), oldest AS (
-    SELECT * FROM sessions WHERE transaction_seconds IS NOT NULL ORDER BY transaction_seconds DESC LIMIT 1
+    SELECT * FROM sessions WHERE transaction_seconds IS NOT NULL AND NOT is_backup
+    ORDER BY transaction_seconds DESC LIMIT 1
 ), replicas AS (
     SELECT state, extract(epoch FROM greatest(
                replay_lag, clock_timestamp() - coalesce(reply_time, backend_start) - interval '10 s', interval '0'
@@ -42,10 +46,12 @@ SELECT
     current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
         - coalesce(current_setting('reserved_connections', true)::int, 0) AS places,
     (SELECT count(*)::int FROM sessions WHERE is_hidden) AS hidden_sessions,
-    (SELECT max(idle_seconds) FROM sessions) AS idle_in_transaction_seconds,
+    (SELECT max(idle_seconds) FROM sessions WHERE NOT is_backup) AS idle_in_transaction_seconds,
     (SELECT transaction_seconds FROM oldest) AS transaction_seconds,
     (SELECT pid FROM oldest) AS transaction_pid,
     (SELECT application_name FROM oldest) AS transaction_application,
+    (SELECT count(*)::int FROM sessions WHERE is_backup) AS backup_sessions,
+    (SELECT max(transaction_seconds) FROM sessions WHERE is_backup) AS backup_seconds,
     (SELECT count(*)::int FROM replicas) AS replicas,
     (SELECT count(*)::int FROM replicas WHERE state IS NULL) AS hidden_replicas,
     (SELECT count(*)::int FROM replicas WHERE state <> 'streaming') AS replicas_not_streaming,
@@ -73,9 +79,13 @@ class PostgresReading:
     hidden_sessions : int
         Sessions of this database whose transactions this role may not see.
     transaction_seconds, transaction_pid, transaction_application : float, int and str, or None
-        The oldest transaction of this database but our own.
+        The oldest transaction of this database but our own and those of backups.
     idle_in_transaction_seconds : float or None
-        How long a session has longest kept a transaction open and done nothing.
+        How long a session has longest kept a transaction open and done nothing; no backup's.
+    backup_sessions : int
+        Sessions in which `pg_dump` works.
+    backup_seconds : float or None
+        Age of the oldest transaction of these that this role may see.
     replicas, replicas_not_streaming, hidden_replicas : int
         Servers that follow this one; those of them that do not keep up; those that this role may not look at.
     lag_seconds : float or None
@@ -95,6 +105,8 @@ class PostgresReading:
     transaction_pid: int | None
     transaction_application: str | None
     idle_in_transaction_seconds: float | None
+    backup_sessions: int
+    backup_seconds: float | None
     replicas: int
     replicas_not_streaming: int
     hidden_replicas: int
@@ -136,7 +148,7 @@ class PostgresReader:
     async def _read(self) -> PostgresReading:
         async with asking(self._connect) as conn:
             asked_at, begun = self._clock(), self._stopwatch()
-            row = await (await conn.execute(_SERVER)).fetchone()
+            row = await (await conn.execute(_SERVER, {"backup": BACKUP})).fetchone()
             latency = self._stopwatch() - begun
         assert row is not None, "a SELECT without FROM has one row"
         skew = (row["now"] - asked_at).total_seconds() - latency / 2

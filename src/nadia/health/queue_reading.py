@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from nadia.delivery.catching_up import BEHIND
 from nadia.health.postgres_reading import Connect, asking
-from nadia.telegram.shared_calls import SharedCalls
+from nadia.shared_calls import SharedCalls
 
 # A pause is a person's decision, and so is that nothing is sent before a chat was read again; what waits for these is
 # counted and not judged. A reply that can still be taken back is not due.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nadia.redis.commands import Command, SurveysServers, info_of
-from nadia.telegram.shared_calls import SharedCalls
+from nadia.shared_calls import SharedCalls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

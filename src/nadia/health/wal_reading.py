@@ -5,7 +5,7 @@ from typing import Final, cast
 
 from nadia.redis.commands import Command, SendsCommands
 from nadia.redis.keys import WAL_GROUP, WAL_STREAM
-from nadia.telegram.shared_calls import SharedCalls
+from nadia.shared_calls import SharedCalls
 
 MOST_STUCK: Final = 100
 """Stuck entries are counted up to here."""

@@ -52,6 +52,12 @@ class SilenceAlert(Arguments):
     reason: str = Field(min_length=1, max_length=LONGEST_TEXT, description="Why; one sentence, goes on record.")
 
 
+class UnsilenceAlert(Arguments):
+    """Which silence."""
+
+    silence: int = Field(gt=0, lt=2**63, description="The silence's number, from nadia://alerts.")
+
+
 class RunCheck(Arguments):
     """A workflow that may put its measurement on record."""
 
@@ -104,6 +110,7 @@ class Actions:
         return [
             self._tool("acknowledge_alert", AcknowledgeAlert, Role.REVIEWER, self._acknowledge),
             self._tool("silence_alert", SilenceAlert, Role.ADMIN, self._silence),
+            self._tool("unsilence_alert", UnsilenceAlert, Role.ADMIN, self._unsilence),
             self._tool("run_check", RunCheck, Role.REVIEWER, self._run_check, answers=WorkflowReport),
             self._tool("start_recovery", StartRecovery, Role.ADMIN, self._start_recovery),
         ]
@@ -164,6 +171,10 @@ class Actions:
             ends_at=silence.ends_at.isoformat(),
         )
 
+    async def _unsilence(self, given: UnsilenceAlert, caller: Caller) -> Answer:
+        silence = await Alerts(database=await self._database.get()).unsilence(given.silence, actor=caller.actor)
+        return _report("the silence has ended", silence=silence.id)
+
     async def _run_check(self, given: RunCheck, caller: Caller) -> Answer:
         model, withheld = offered_arguments(workflow_class(given.check))
         arguments = checked(model, given.arguments, withheld=withheld)
@@ -181,6 +192,7 @@ class Actions:
 _DESCRIPTIONS: Final = {
     "acknowledge_alert": "Say that somebody looks after an alert that is firing. It stays listed until it is resolved.",
     "silence_alert": "Let alerts of one topic bother nobody for some hours. They stay listed.",
+    "unsilence_alert": "End a silence of alerts now.",
     "run_check": "Run a workflow that puts its measurement on record, such as a new performance baseline.",
     "start_recovery": "Look in Telegram for messages that were missed: plan it first, then run it. Sends nothing.",
 }

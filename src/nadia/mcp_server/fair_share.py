@@ -1,10 +1,10 @@
 """How much of the server one caller may have, so that no assistant keeps others from it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from nadia.errors import RefusedError
 from nadia.mcp_server.caller import Caller
@@ -13,6 +13,8 @@ MOST_AT_ONCE: Final = 2
 """Calls of one caller that run at the same time: one more than an assistant makes that waits for its answers."""
 MOST_IN_LINE: Final = 30
 """Calls of one caller that run or wait; HTTP has 100 connections for all."""
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -36,16 +38,47 @@ class FairShare:
         self._at_once = at_once
         self._in_line = in_line
         self._lines: dict[Caller, _Line] = {}
+        self._under_way: set[asyncio.Task[Any]] = set()
 
-    @asynccontextmanager
-    async def of(self, caller: Caller) -> AsyncIterator[None]:
-        """Hold one of a caller's places during the block, as soon as one is free.
+    async def run(self, caller: Caller, work: Callable[[], Awaitable[T]], *, seconds: float) -> T:
+        """Do something for a caller as soon as it is their turn.
+
+        Cancelled, it returns at once; the work is cancelled too, and holds its place until it has tidied up.
+
+        Parameters
+        ----------
+        caller : Caller
+            For whom.
+        work : callable
+            Does it.
+        seconds : float
+            Longest that waiting and work may take.
 
         Raises
         ------
         RefusedError
-            If very many of the caller's calls wait already.
+            If very many of the caller's calls are under way already.
+        TimeoutError
+            If it took longer.
         """
+
+        async def take_turn() -> T:
+            async with asyncio.timeout(seconds), self._place(caller):
+                return await work()
+
+        # In a task of its own: the SDK's cancelled scopes interrupt whatever is awaited in them, the closing of
+        # connections as well, and those would stay.
+        task = asyncio.create_task(take_turn(), name="mcp.work")
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+
+    @asynccontextmanager
+    async def _place(self, caller: Caller) -> AsyncIterator[None]:
         line = self._lines.setdefault(caller, _Line(asyncio.Semaphore(self._at_once)))
         if line.length >= self._in_line:
             raise RefusedError(

@@ -5,6 +5,7 @@ those of the workflows' arguments, an unknown argument is an error, and each cal
 """
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
@@ -63,10 +64,11 @@ def build_server(*, tools: Sequence[OperatorTool], resources: Resources, caller_
     """Put the server together; connects nothing."""
     by_name = {tool.name: tool for tool in tools}
     calls, readings = FairShare(), FairShare()
+    described = functools.cache(_described)  # slow, and the SDK lists the tools with every call
 
     async def list_tools(ctx: Context, _: PaginatedRequestParams | None) -> ListToolsResult:
         role = caller_of(ctx).role
-        return ListToolsResult(tools=[_described(tool) for tool in tools if role.covers(tool.role)])
+        return ListToolsResult(tools=[described(tool) for tool in tools if role.covers(tool.role)])
 
     async def call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolResult:
         if params.name not in by_name:
@@ -132,8 +134,7 @@ async def _call(tool: OperatorTool, arguments: dict[str, Any], caller: Caller, s
     begun = time.monotonic()
     outcome, problem = "done", ""
     try:
-        async with asyncio.timeout(TOOL_SECONDS), share.of(caller):
-            answer = await tool.call(arguments, caller)
+        answer = await share.run(caller, lambda: tool.call(arguments, caller), seconds=TOOL_SECONDS)
     except asyncio.CancelledError:  # the client left, or takes its question back
         log.info("mcp.tool_left", tool=tool.name, actor=caller.actor, seconds=round(time.monotonic() - begun, 3))
         raise
@@ -158,8 +159,7 @@ async def _call(tool: OperatorTool, arguments: dict[str, Any], caller: Caller, s
 async def _read(resources: Resources, uri: str, caller: Caller, share: FairShare) -> str:
     """Read a resource; the protocol has an error of its own for each way in which that can fail."""
     try:
-        async with asyncio.timeout(READ_SECONDS), share.of(caller):
-            return await resources.read(uri, caller)
+        return await share.run(caller, lambda: resources.read(uri, caller), seconds=READ_SECONDS)
     except (NotFoundError, RefusedError) as exc:
         raise MCPError(INVALID_PARAMS, failure(exc.message, exc.hint)) from exc
     except NadiaError as exc:

@@ -15,6 +15,9 @@ from nadia.redis.source import RedisSource
 
 _PORT: Final = 6379
 
+_DEEPEST: Final = 32
+"""Lists in lists that an answer may have; none of ours has more than three."""
+
 
 class BareRedis:
     """Sends commands and reads answers (Redis serialization protocol, version 2).
@@ -38,11 +41,16 @@ class BareRedis:
     async def send(self, commands: Sequence[Command]) -> list[object]:
         """Send commands in one round trip and return their answers: text, whole numbers, lists, None.
 
+        A connection that was kept and is found dead is made anew, once, and the commands are sent again, as the driver
+        does: Redis ended it while it was idle, or restarted.
+
         Raises
         ------
         UnavailableError
             If Redis cannot be reached, is too slow or refuses one of them.
         """
+        if not commands:
+            return []
         try:
             async with asyncio.timeout(self._source.timeout_seconds), self._turn:
                 answers = await self._exchange(commands)
@@ -78,16 +86,36 @@ class BareRedis:
                 await streams[1].wait_closed()
 
     async def _exchange(self, commands: Sequence[Command]) -> list[object]:
+        question = pack(commands)
         try:
-            reader, writer = self._streams = self._streams or await self._connect()
-            writer.write(pack(commands))
-            return [await _read(reader) for _ in commands]
+            reader, line = await self._ask(question)
+            return [await _read(reader, line), *[await _read(reader) for _ in commands[1:]]]
         except BaseException:
             # Answers that nobody read would be taken for those of the next question.
-            if self._streams is not None:
-                self._streams[1].transport.abort()
-                self._streams = None
+            self._abort()
             raise
+
+    async def _ask(self, question: bytes) -> tuple[asyncio.StreamReader, bytes]:
+        """Send a question, and return the first line of what is answered with what brings the rest."""
+        if self._streams is not None:
+            reader, writer = self._streams
+            try:
+                writer.write(question)
+                return reader, await _line(reader)
+            except ConnectionError:
+                self._abort()
+            except asyncio.IncompleteReadError as exc:
+                if exc.partial:
+                    raise
+                self._abort()
+        reader, writer = self._streams = await self._connect()
+        writer.write(question)
+        return reader, await _line(reader)
+
+    def _abort(self) -> None:
+        streams, self._streams = self._streams, None
+        if streams is not None:
+            streams[1].transport.abort()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         place = urlsplit(self._source.url)
@@ -130,8 +158,14 @@ def _greeting(source: RedisSource, username: str | None, password: str | None, d
     return commands
 
 
-async def _read(reader: asyncio.StreamReader) -> object:
-    line = (await reader.readuntil(b"\r\n"))[:-2]
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    return (await reader.readuntil(b"\r\n"))[:-2]
+
+
+async def _read(reader: asyncio.StreamReader, line: bytes | None = None, *, depth: int = 0) -> object:
+    """Return an answer, of which the first line may have been read already."""
+    if line is None:
+        line = await _line(reader)
     kind, rest = line[:1], line[1:]
     match kind:
         case b"+":
@@ -143,9 +177,9 @@ async def _read(reader: asyncio.StreamReader) -> object:
         case b"$":
             length = int(rest)
             return None if length < 0 else (await reader.readexactly(length + 2))[:-2].decode(errors="replace")
-        case b"*":
+        case b"*" if depth < _DEEPEST:
             length = int(rest)
-            return None if length < 0 else [await _read(reader) for _ in range(length)]
+            return None if length < 0 else [await _read(reader, depth=depth + 1) for _ in range(length)]
     raise ValueError("this is not how Redis answers")
 
 
@@ -154,6 +188,9 @@ def _as_mapping(answer: object) -> object:
 
 
 def _raise_refusal(answer: object) -> None:
+    if isinstance(answer, list):
+        for part in answer:
+            _raise_refusal(part)
     if isinstance(answer, _Refusal):
         # Only the kind: the rest may repeat the command, and with it what a customer wrote.
         raise UnavailableError(

@@ -15,6 +15,7 @@ SELECT account.id, account.network, session.user_id, coalesce(session.is_bot, fa
        session.revoked_reason, session.telegram_account_id IS NOT NULL AS has_session,
        CASE WHEN account.expires_at > clock_timestamp() THEN account.holder END AS owner,
        CASE WHEN account.expires_at > clock_timestamp() THEN account.expires_at END AS owned_until,
+       CASE WHEN account.expires_at > clock_timestamp() THEN clock_timestamp() - account.owned_since END AS owned_for,
        clock_timestamp() - account.update_state_at AS position_age
 FROM telegram_accounts AS account
 LEFT JOIN telegram_sessions AS session ON session.telegram_account_id = account.id
@@ -46,6 +47,8 @@ class AccountStatus:
         The process that acts for it.
     owned_until : datetime or None
         When that process's right runs out, unless it prolongs it.
+    owned_for : timedelta or None
+        How long it has acted for the account.
     position_age : timedelta or None
         How long ago the place up to which its updates were read was last stored; while nothing happens, nothing is.
     """
@@ -59,6 +62,7 @@ class AccountStatus:
     has_session: bool
     owner: str | None
     owned_until: datetime | None
+    owned_for: timedelta | None
     position_age: timedelta | None
 
     @property

@@ -16,6 +16,7 @@ import structlog
 
 from nadia.constants import HOUR_IN_SECONDS, MINUTE_IN_SECONDS
 from nadia.errors import NadiaError, UnavailableError
+from nadia.shared_calls import SharedCalls
 from nadia.telegram.entity_store import EntityStore
 from nadia.telegram.errors import (
     FloodWaitError,
@@ -26,7 +27,6 @@ from nadia.telegram.errors import (
 )
 from nadia.telegram.lately import Lately
 from nadia.telegram.metrics import ENTITIES_IN_MEMORY, ENTITY_LOOKUPS
-from nadia.telegram.shared_calls import SharedCalls
 
 log = structlog.get_logger(__name__)
 

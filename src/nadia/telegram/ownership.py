@@ -25,7 +25,8 @@ _NETWORK = "SELECT network FROM telegram_accounts WHERE id = %(account_id)s"
 # Free, expired beyond its grace, or left behind by a process of the same home that is surely dead.
 _ACQUIRE = """
 UPDATE telegram_accounts SET
-    holder = %(holder)s, fencing_token = fencing_token + 1, expires_at = clock_timestamp() + %(lease)s
+    holder = %(holder)s, fencing_token = fencing_token + 1, expires_at = clock_timestamp() + %(lease)s,
+    owned_since = clock_timestamp()
 WHERE id = %(account_id)s
   AND (expires_at IS NULL OR expires_at + %(grace)s < clock_timestamp()
        OR %(succeeds)s <> '' AND split_part(holder, '/', 1) = %(succeeds)s)

@@ -8,7 +8,7 @@ from typing import Final
 
 from nadia.errors import NadiaError
 from nadia.postgres.database import Connection
-from nadia.telegram.shared_calls import SharedCalls
+from nadia.shared_calls import SharedCalls
 
 PATIENCE_SECONDS: Final = 2.0
 REMEMBERED_SECONDS: Final = 1.0

@@ -10,6 +10,7 @@ from pydantic import Field
 from nadia.accounts.models import Role
 from nadia.clock import Clock, utc_now
 from nadia.health.models import HealthStatus
+from nadia.postgres.backups import BACKUP, how_to_end
 from nadia.postgres.database import Connection, Row
 from nadia.workflows import database_statistics as statistics
 from nadia.workflows.report import ReportTable, WorkflowFinding, WorkflowReport
@@ -138,11 +139,11 @@ class DbStats:
 
     def _judge_activity(self, transactions: Sequence[Row], locks: Sequence[Row]) -> Iterator[WorkflowFinding]:
         for row in transactions:
-            if row["seconds"] > self._transaction_seconds:
+            if row["seconds"] > self._transaction_seconds and row["application"] != BACKUP:
                 yield _warning(
                     f"transaction of {row['application']}",
                     f"open for {row['seconds']:.0f} s ({row['state']}): vacuum cannot clean up behind it",
-                    f"let its program end it, or SELECT pg_terminate_backend({row['pid']})",
+                    how_to_end(row["application"], row["pid"]),
                 )
         for row in locks:
             if (row["seconds"] or 0) > _BLOCKED_SECONDS:
@@ -150,7 +151,7 @@ class DbStats:
                     f"lock of {row['blocker']}",
                     f"{row['application']} has waited for it for {row['seconds']:.0f} s; "
                     f"its holder is {row['blocker_state']}",
-                    f"let the holder end its transaction, or SELECT pg_terminate_backend({row['blocker_pid']})",
+                    how_to_end(row["blocker"], row["blocker_pid"]),
                 )
 
 

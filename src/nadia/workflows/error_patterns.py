@@ -157,7 +157,7 @@ class ErrorPatterns:
         if kind is None:
             kind = self._kinds[signature] = Kind(
                 signature=signature,
-                name=trouble.name[:_LONGEST],
+                name=_without_phones(trouble.name)[:_LONGEST],
                 level=trouble.level,
                 example=_without_phones(trouble.words or trouble.name)[:_LONGEST],
                 first=trouble.at,

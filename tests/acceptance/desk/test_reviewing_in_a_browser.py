@@ -467,6 +467,9 @@ async def test_giving_an_item_back_with_its_own_button_does_not_take_it_again(
     await page.locator("[data-text]").press("Escape")
     await page.keyboard.press("x")
     await expect(page.locator("[data-claim-line]")).to_be_hidden()
+    async with asyncio.timeout(15):  # the page does not wait for the answer
+        while (await house.desk.item(batch_id)).item.claimed_by is not None:
+            await page.wait_for_timeout(50)
     # what the page was told of its own release has arrived when this has
     await house.writes(await house.conversation_of(batch_id), "one more thing")
     await expect(page.locator("[data-divider]")).to_be_visible()

@@ -8,10 +8,12 @@ import pytest
 
 from nadia import notices
 from nadia.accounts.models import Role
+from nadia.alerting import retention
 from nadia.alerting.models import Matcher
 from nadia.alerting.service import Alerts
 from nadia.clock import utc_now
 from nadia.errors import InvalidInputError, NotFoundError
+from nadia.metrics import REGISTRY
 from nadia.notices import Notice, Severity
 from nadia.postgres.database import Database
 from support.account_fixtures import SECRET_KEY
@@ -30,6 +32,19 @@ async def say(database: Database, *told: Notice, days_ago: float = 0) -> None:
                 "UPDATE notices SET at = clock_timestamp() - %s WHERE id = (SELECT max(id) FROM notices)",
                 [timedelta(days=days_ago)],
             )
+
+
+async def make_older(database: Database, *, days: float) -> None:
+    """Move what was told and said into the past; silences in force go on."""
+    async with database.transaction() as conn:
+        by = {"by": timedelta(days=days)}
+        await conn.execute("UPDATE notices SET at = at - %(by)s", by)
+        await conn.execute("UPDATE alert_acknowledgements SET at = at - %(by)s", by)
+        await conn.execute(
+            "UPDATE alert_silences SET starts_at = starts_at - %(by)s,"
+            " ends_at = ends_at - CASE WHEN ends_at < clock_timestamp() THEN %(by)s ELSE interval '0' END",
+            by,
+        )
 
 
 async def rows(database: Database, statement: LiteralString) -> list[dict[str, Any]]:
@@ -131,6 +146,78 @@ async def test_an_acknowledgement_ends_with_the_resolve(alerts: Alerts, alert_da
     await say(alert_database, WELL, FAILING)
     (new,) = await alerts.current()
     assert (new.acknowledged_by, new.acknowledged_at, new.note) == (None, None, "")
+
+
+async def test_what_nothing_can_end_is_news_for_a_day(alerts: Alerts, alert_database: Database) -> None:
+    expired = Notice("batch.expired", "not answered in time", labels={"batch": "7"})
+    await say(alert_database, expired, days_ago=3)
+    await say(alert_database, expired, days_ago=0.9)
+    (alert,) = await alerts.current()
+    assert alert.count == 1, "what was three days ago was another one"
+    await alerts.acknowledge(expired.fingerprint, actor=ANN)
+    await make_older(alert_database, days=0.2)
+    assert await alerts.current() == []
+    with pytest.raises(NotFoundError):
+        await alerts.get(expired.fingerprint)
+    await say(alert_database, expired)
+    assert (await alerts.get(expired.fingerprint)).acknowledged_by is None
+
+
+@pytest.mark.parametrize(("days", "holds"), [(6, True), (8, False)])
+async def test_an_acknowledgement_ends_with_what_it_was_given_for_also_by_age(
+    alerts: Alerts, alert_database: Database, days: int, holds: bool
+) -> None:
+    await say(alert_database, FAILING, days_ago=2)
+    await alerts.acknowledge(FAILING.fingerprint, actor=ANN)
+    await make_older(alert_database, days=days - 2)  # the acknowledgement itself is of this week
+    await say(alert_database, FAILING)
+    (alert,) = await alerts.current()
+    assert (alert.acknowledged_by == ANN) is holds
+
+
+async def test_an_end_is_put_down_once_and_only_of_what_is_open(alerts: Alerts, alert_database: Database) -> None:
+    async def end(labels: dict[str, str]) -> bool:
+        async with alert_database.transaction() as conn:
+            return await notices.record_end(conn, FAILING.topic, labels, summary="it runs again")
+
+    await say(alert_database, FAILING)
+    before = REGISTRY.get_sample_value("nadia_notices_total", {"severity": "critical"}) or 0
+    assert [await end({"job": "another"}), await end(dict(FAILING.labels)), await end(dict(FAILING.labels))] == [
+        False,
+        True,
+        False,
+    ]
+    assert await alerts.current() == []
+    (newest, _) = await alerts.history()
+    assert (newest.resolves, newest.severity, newest.labels) == (True, Severity.CRITICAL, FAILING.labels)
+    assert REGISTRY.get_sample_value("nadia_notices_total", {"severity": "critical"}) == before + 1
+
+
+async def test_records_are_kept_for_ninety_days_and_what_is_in_force_longer(
+    alerts: Alerts, alert_database: Database
+) -> None:
+    async def kept() -> list[int]:
+        (row,) = await rows(
+            alert_database,
+            "SELECT ARRAY[(SELECT count(*) FROM notices), (SELECT count(*) FROM alert_acknowledgements),"
+            " (SELECT count(*) FROM alert_silences)] AS counts",
+        )
+        return list(row["counts"])
+
+    await say(alert_database, FAILING)
+    await alerts.acknowledge(FAILING.fingerprint, actor=ANN)
+    until = utc_now() + timedelta(days=30)
+    ended = await alerts.silence([Matcher("topic", "a")], until=until, actor=ANN, reason="why")
+    await alerts.silence([Matcher("topic", "b")], until=until, actor=ANN, reason="why")
+    await alerts.unsilence(ended.id, actor=ANN)
+    for days, left in ((89, [1, 1, 2]), (2, [0, 0, 1])):
+        await make_older(alert_database, days=days)
+        await retention.enforce(alert_database)
+        assert await kept() == left
+
+    await say(alert_database, FAILING)
+    await retention.enforce(alert_database)
+    assert await topics(alerts) == [FAILING.topic], "what fires is never deleted"
 
 
 async def test_who_acknowledges_later_takes_over(alerts: Alerts, alert_database: Database) -> None:

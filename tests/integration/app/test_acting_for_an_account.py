@@ -118,7 +118,8 @@ async def test_a_revoked_session_is_left_to_a_person_with_one_notice(context: Pr
         assert account["holder"], "no other process tries instead"
 
 
-REVOKED = "SELECT 1 FROM notices WHERE topic = 'telegram.account_revoked'"
+REVOKED = "SELECT 1 FROM notices WHERE topic = 'telegram.account_revoked' AND NOT resolves"
+WELL = "SELECT 1 FROM notices WHERE topic = 'telegram.account_revoked' AND resolves"
 
 
 async def test_a_session_that_stays_revoked_is_one_notice_until_it_worked_again(
@@ -146,6 +147,7 @@ async def test_a_session_that_stays_revoked_is_one_notice_until_it_worked_again(
             ana = await client.create(name="Ana")
             await client.write(account="sandbox", user_id=ana.user_id, text="hello")
         await until(context, "SELECT 1 FROM messages WHERE text = 'hello'")  # it works again
+        assert len(await rows(context, WELL)) == 1
         await control.revoke("sandbox")
         await until(context, REVOKED + " HAVING count(*) = 2")
         running.cancel()

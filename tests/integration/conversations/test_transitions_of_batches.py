@@ -140,6 +140,23 @@ async def test_parking_tells_a_person_in_the_same_transaction(core: Core) -> Non
     assert await core.value("SELECT count(*) FROM notices") == 1
 
 
+@pytest.mark.parametrize("end", [S.SEALED, S.REJECTED, S.EXPIRED])
+async def test_whatever_ends_a_parked_item_ends_what_was_told_of_it(core: Core, end: S) -> None:
+    batch = await core.sealed()
+    other = await core.sealed(2)
+    for parked in (batch, other):
+        await core.park(parked.id, reason="drafting never ended")
+    await core.take_to(batch.id, end)
+    (over,) = await core.execute("SELECT topic, labels FROM notices WHERE resolves")
+    assert over == {"topic": "batch.parked", "labels": {"batch": str(batch.id)}}
+
+
+async def test_an_item_that_was_parked_without_a_notice_ends_without_one(core: Core) -> None:
+    batch = await core.sealed()
+    await core.take_to(batch.id, S.PARKED, S.SEALED)
+    assert await core.value("SELECT count(*) FROM notices") == 0
+
+
 async def test_what_nobody_answered_expires_with_a_notice(core: Core) -> None:
     old, young, ended = [await core.sealed(chat) for chat in (1, 2, 3)]
     await core.take_to(ended.id, S.DRAFTED, S.IN_REVIEW, S.REJECTED)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ import pytest
 
 from nadia.daemon.child import ChildEnd
 from nadia.daemon.conditions import ANSWER_CRITICAL, JOB_FAILING, PROBE_NOT_HEALTHY
+from nadia.daemon.ledger import RunLedger
 from nadia.embedded.servers import EmbeddedServers
 from nadia.errors import UnavailableError
 from nadia.health.models import HealthStatus
@@ -281,6 +283,60 @@ async def test_without_postgresql_the_health_check_goes_on_and_nothing_is_told_t
     assert (RunOutcome.MISSED, True) not in outcomes
     missed = [record for record in await world.records("redis-health") if record.outcome is RunOutcome.MISSED]
     assert [record.count for record in missed] == [1]
+
+
+async def test_an_outage_that_two_daemons_saw_is_told_of_and_resolved_once(wired: Wired, tmp_path: Path) -> None:
+    world, other_time = wired.world, SteppedTime(HandClock(wired.world.clock.now))
+    down = {"postgres-connection": HealthStatus.CRITICAL}
+    world.jobs.answers["health-check"] = answered("health-check", findings=down)
+    one = partial(world.daemon, "one/1/a", home=tmp_path / "one", time=world.time)
+    two = partial(world.daemon, "two/2/b", home=tmp_path / "two", time=other_time)
+    await wired.postgres.cut()
+    async with (
+        world.running(one(database=wired.database, beat_seconds=300, stands_every_seconds=60)) as first,
+        world.running(two(database=wired.database, beat_seconds=300, stands_every_seconds=60)) as second,
+    ):
+        await asyncio.gather(world.time.pass_for(minutes=31), other_time.pass_for(minutes=31))
+        for daemon in (first, second):
+            assert (await daemon.get_status()).outcomes_waiting >= 6
+    world.jobs.answers.clear()
+    async with world.running(one()):  # it hears of PostgreSQL a little sooner
+        await world.time.pass_for(minutes=16)
+    other_time.jump(minutes=16)
+    async with world.running(two()):
+        await other_time.pass_for(minutes=16)
+    assert await world.notices() == [
+        (PROBE_NOT_HEALTHY, "postgres-connection", False),
+        (PROBE_NOT_HEALTHY, "postgres-connection", True),
+    ]
+    assert not list(tmp_path.glob("*/daemon/backlog.jsonl"))
+
+
+async def test_an_outcome_that_was_being_counted_when_the_daemon_stopped_is_not_lost(world: World) -> None:
+    may_end = asyncio.Event()
+
+    async def ends_when_told() -> ChildEnd:
+        await may_end.wait()
+        return FAILED
+
+    async def is_being_counted() -> bool:
+        async with world.database.connection() as conn:
+            return await (await conn.execute(waiting)).fetchone() is not None
+
+    waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%FROM daemon_jobs%%'"
+    world.jobs.answers["health-check"] = ends_when_told
+    daemon = asyncio.create_task(world.daemon().start())
+    await world.time.pass_for(minutes=1)
+    async with world.database.transaction() as conn:
+        await conn.execute("SELECT job FROM daemon_jobs WHERE job = 'health-check' FOR UPDATE")
+        may_end.set()
+        await until(is_being_counted, what="the counting")
+        daemon.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait({daemon})
+    assert [one.times for one in await RunLedger(database=world.database).conditions("health-check")] == [1]
+    async with world.database.connection() as conn:
+        assert await (await conn.execute("SELECT job FROM daemon_jobs WHERE finished_at IS NULL")).fetchall() == []
 
 
 async def test_of_two_daemons_one_runs_and_the_other_takes_over(world: World, clock: HandClock) -> None:

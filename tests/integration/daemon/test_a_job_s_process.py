@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from nadia.daemon.child import MOST_COMPLAINT, MOST_OUTPUT, run_child
+from nadia.daemon.guard import TIME_IS_UP
 from support.eventually import eventually
 
 STUBBORN = """
@@ -94,6 +95,31 @@ async def test_a_job_that_the_daemon_lets_go_of_ends(tmp_path: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     assert alive(tmp_path) == []
+
+
+async def test_a_job_ends_with_all_that_it_begot_however_often_one_asks_for_it(tmp_path: Path) -> None:
+    running = asyncio.create_task(run_child(python(STUBBORN, str(tmp_path)), timeout_seconds=60, term_seconds=0.6))
+    await eventually(lambda: len(alive(tmp_path)) == 4, what="all four processes")
+    while not running.done():
+        running.cancel()
+        await asyncio.wait({running}, timeout=0.1)
+    assert running.cancelled()
+    left = alive(tmp_path)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert left == []
+
+
+async def test_the_limit_goes_on_while_the_machine_is_suspended() -> None:
+    suspended = (
+        "import sys, time; from nadia.daemon import guard\n"
+        "woken = time.monotonic() + 0.5\n"
+        "guard.uptime = lambda: time.monotonic() + (3_600 if time.monotonic() > woken else 0)\n"
+        "sys.exit(guard.main(['600', '0.2', '/bin/sleep', '60']))"
+    )
+    guarding = await asyncio.create_subprocess_exec(sys.executable, "-c", suspended, stdin=asyncio.subprocess.PIPE)
+    async with asyncio.timeout(20):
+        assert await guarding.wait() == TIME_IS_UP
 
 
 @pytest.mark.parametrize(("limit", "blow"), [(60.0, signal.SIGKILL), (1.5, signal.SIGSTOP)])

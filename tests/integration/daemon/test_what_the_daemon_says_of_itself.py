@@ -49,6 +49,43 @@ async def test_a_daemon_whose_health_checks_give_no_answer_vouches_for_nothing(w
         assert await beat(world) == (200, "ok")
 
 
+async def test_a_take_over_by_one_that_stood_by_for_long_is_no_alarm(world: World) -> None:
+    standby = world.daemon("two/2/b")
+    async with world.running(world.daemon("one/1/a")):
+        await world.time.pass_for(minutes=42)
+    redis = await world.redis.get()
+    await redis.delete(DAEMON_STATUS)
+    state_file(world.home).unlink()
+    async with world.running(standby):
+        await world.time.pass_for(seconds=1)
+        assert await beat(world) == (200, "ok"), "the history has what the other one asked"
+
+
+async def test_being_begun_again_and_again_is_no_answer(world: World) -> None:
+    world.jobs.answers["health-check"] = child_end(b"", status=1)
+    beats = []
+    for number in range(6):
+        async with world.running(world.daemon(f"one/{number}/a")):
+            await world.time.pass_for(minutes=4)
+            beats.append((await beat(world))[0])
+    assert beats == [200, 200, 200, 200, 503, 503]
+    world.jobs.answers.clear()
+    async with world.running(world.daemon("one/7/a")):
+        await world.time.pass_for(minutes=5)
+        assert await beat(world) == (200, "ok")
+
+
+async def test_what_was_vouched_for_by_a_clock_that_was_years_ahead_counts_for_nothing(world: World) -> None:
+    world.time.jump(days=3_650)
+    async with world.running(world.daemon("one/1/a")):
+        await world.time.pass_for(minutes=1)
+    world.time.jump(days=-3_650)
+    world.jobs.answers["health-check"] = child_end(b"", status=1)
+    async with world.running(world.daemon("two/2/b")):
+        await world.time.pass_for(minutes=1)
+        assert await beat(world) == (503, "silent")
+
+
 async def test_without_redis_the_file_of_the_home_speaks_and_without_both_nobody_does(
     world: World, tmp_path: Path
 ) -> None:

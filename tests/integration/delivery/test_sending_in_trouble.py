@@ -107,6 +107,12 @@ async def test_a_limited_account_stops_sending_and_someone_is_told(office: PostO
         assert await office.world.notices() == ["telegram.account_limited"]
         assert await office.received(conversation) == []
         await office.world.pauses.resume(Activity.SENDING, account_id="sandbox", actor="system")
+        (over,) = await office.world.execute("SELECT topic, severity, labels FROM notices WHERE resolves")
+        assert over == {
+            "topic": "telegram.account_limited",
+            "severity": "critical",
+            "labels": {"account": "sandbox"},
+        }
         await office.world.execute("UPDATE outbox SET send_after = now()")
         await office.reaches(batch_id, "sent")
     assert await office.received(conversation) == ["one"]

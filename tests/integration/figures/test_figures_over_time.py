@@ -78,6 +78,7 @@ async def test_two_processes_add_into_one_stretch(one: Process, two: Process) ->
     spans = found.distribution(SPANS, stage="draft")
     assert spans.count == 2
     assert [spans.mean, spans.quantile(0.5)] == pytest.approx([0.3, 0.3])
+    assert found.distributions(SPANS) == [({"stage": "draft"}, spans)]
 
 
 async def test_of_nothing_counted_nothing_is_told(one: Process) -> None:
@@ -191,22 +192,27 @@ async def test_an_outage_loses_nothing_and_each_thing_stands_where_it_was_counte
     assert [step.increase(CALLS) for _, step in steps] == [3, 3, 3, 3, 0]
 
 
-async def test_what_waited_longer_than_figures_are_kept_is_given_up(
-    one: Process, clock: HandClock, monkeypatch: pytest.MonkeyPatch, either_redis: RedisConnection
+async def test_of_a_long_outage_the_last_two_hours_are_kept_and_the_log_says_so_once(
+    one: Process,
+    clock: HandClock,
+    monkeypatch: pytest.MonkeyPatch,
+    either_redis: RedisConnection,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     async def refuse(*_: object, **__: object) -> object:
         raise UnavailableError("Redis is away")
 
     with monkeypatch.context() as outage:
         outage.setattr(either_redis, "run", refuse)
-        for _ in range(2 * 288):
+        for _ in range(100):
             one.calls.labels("success").inc()
             with pytest.raises(UnavailableError):
                 await one.recorder.record()
             clock.advance(BUCKET_SECONDS)
-        assert len(one.recorder._unsent) <= 290
+        assert len(one.recorder._unsent) == 24
     await one.recorder.record()
-    assert (await one.read(hours=24)).increase(CALLS) == 288
+    assert (await one.read(hours=24)).increase(CALLS) == 24
+    assert "".join(capfd.readouterr()).count("figures.dropped") == 1
 
 
 async def test_an_emptied_redis_is_filled_again(one: Process, either_redis: RedisConnection, clock: HandClock) -> None:
@@ -232,6 +238,41 @@ async def test_a_stretch_has_a_most_of_series_and_those_it_has_go_on_counting(
     found = await one.read()
     assert found.increase(CALLS, outcome="first") == 2
     assert len(found.labels_of(CALLS)) <= 10
+    assert not found.are_complete
+
+
+async def test_of_a_histogram_a_full_stretch_has_all_ranges_or_none(
+    one: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figure_recorder, "MOST_SERIES", 10)
+    one.spans.labels("known").observe(0.05)
+    await one.recorder.record()
+    assert (await one.read()).are_complete
+    for number in range(100):
+        one.calls.labels(f"hostile {number}").inc()
+    await one.recorder.record()
+    for seconds in (0.3, 0.7, 5.0):
+        one.spans.labels("known").observe(seconds)
+        one.spans.labels("late").observe(seconds)
+    await one.recorder.record()
+    found = await one.read()
+    known, late = (found.distribution(SPANS, stage=stage) for stage in ("known", "late"))
+    assert [known.count, known.total] == pytest.approx([4, 6.05])
+    assert known.quantile(1.0) == 1.0
+    assert (late.count, late.total) == (0, 0)
+
+
+async def test_a_histogram_whose_sum_stays_nothing_is_counted_whole(
+    one: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figure_recorder, "MOST_SERIES", 2)
+    for _ in range(2):
+        one.spans.labels("instant").observe(0)
+        await one.recorder.record()
+    one.spans.labels("instant").observe(5.0)
+    await one.recorder.record()
+    found = (await one.read()).distribution(SPANS)
+    assert (found.count, found.total) == (3, 5.0)
 
 
 async def test_figures_and_gauges_expire(one: Process, either_redis: RedisConnection, clock: HandClock) -> None:
@@ -290,3 +331,5 @@ async def test_how_long_a_queue_was_is_the_highest_that_any_process_saw_in_a_str
     assert [step.highest("nadia_test_level", account="desk") for _, step in steps][-2:] == [7, 2]
     assert [step.highest("nadia_test_level") for _, step in steps][-2:] == [7, 6]
     assert steps[0][1].highest("nadia_test_level") is None
+    whole = await one.read()
+    assert (whole.highest("nadia_test_level"), whole.highest("nadia_test_level", account="shop")) == (7, 4)

@@ -3,12 +3,16 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg.rows import DictRow
 
+from nadia.app.endpoints import Endpoints
+from nadia.app.health import health_checker
 from nadia.postgres.database import Connection, Database
+from nadia.settings import Config
 from support.health_world import HealthWorld
 from support.servers import ClonedDatabase
 
@@ -78,6 +82,30 @@ async def test_a_whole_check_is_twelve_statements_that_change_nothing(world: Hea
 
     assert await replace(world, connect=listener.connect).turned() == {}
     assert len(listener.asked) <= 12
+
+
+async def test_a_check_of_a_process_that_goes_on_takes_three_connections_at_a_time(
+    world: HealthWorld, tmp_path: Path
+) -> None:
+    asked, most = 0, 0
+
+    @asynccontextmanager
+    async def connect() -> AsyncIterator[Connection]:
+        nonlocal asked, most
+        asked += 1
+        most = max(most, asked)
+        try:
+            async with world.connect() as conn:
+                yield conn
+        finally:
+            asked -= 1
+
+    config = Config.from_env({"NADIA_HOME": str(tmp_path / "home")}, dotenv=None)
+    checker = health_checker(config, Endpoints.of(config), connect=connect, redis=world.redis, told=lambda _: None)
+    report = await checker.report()
+
+    assert most == 3
+    assert "postgres-connection" not in {probe.id for probe in report.probes if probe.status != "healthy"}
 
 
 async def test_a_whole_check_is_few_round_trips_to_redis(world: HealthWorld) -> None:

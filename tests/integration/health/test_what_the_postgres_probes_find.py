@@ -133,6 +133,26 @@ async def test_a_transaction_held_open_is_told_with_whose_it_is(world: HealthWor
     assert await impatient.turned() == {}
 
 
+async def test_a_backup_s_transaction_is_told_and_not_judged(world: HealthWorld, database: ClonedDatabase) -> None:
+    impatient = replace(world, settings=HealthSettings(postgres_transaction_seconds=0.2))
+    async with await psycopg.AsyncConnection.connect(database.app_dsn, application_name="pg_dump") as conn:
+        await conn.execute("SELECT count(*) FROM messages")
+
+        async with asyncio.timeout(10):
+            found = await impatient.of("postgres-transactions")
+            while not isinstance(age := found.figures["backup_seconds"], float) or age < 0.3:
+                await asyncio.sleep(0.02)
+                found = await impatient.of("postgres-transactions")
+
+        assert (found.status, found.hint) == (HEALTHY, None)
+        assert found.summary.startswith("none is open for long; a backup runs for ")
+        assert found.figures["backup_sessions"] == 1
+    async with await psycopg.AsyncConnection.connect(database.owner_dsn, application_name="pg_dump") as conn:
+        await conn.execute("SELECT 1")
+        found = await impatient.of("postgres-transactions")
+        assert found.summary == "none is open for long; a backup runs; 1 session of other roles not visible"
+
+
 async def test_a_long_statement_is_an_old_transaction_and_not_an_idle_one(
     world: HealthWorld, database: ClonedDatabase
 ) -> None:

@@ -1,11 +1,13 @@
 """What waits, and for whom: each probe of the queues turns when its queue is in trouble, and only that one."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import LiteralString
 
 from nadia.conversations.models import BatchState
 from nadia.conversations.pauses import Activity
 from nadia.delivery.catching_up import BEHIND
+from nadia.health.config import HealthSettings
 from nadia.redis.keys import WAL_GROUP, WAL_STREAM
 from support.core import ScriptedDrafter, running, until
 from support.health_world import NEEDS, WARNING, HealthWorld
@@ -30,18 +32,18 @@ async def test_more_than_a_hundred_entries_on_the_stream_are_a_warning(world: He
 
     assert await world.turned() == {"wal-entries": WARNING}
     found = await world.of("wal-entries")
-    assert (found.value, found.threshold, found.figures) == (101, 100, {"lag": 101, "pending": 0})
+    assert (found.value, found.threshold, found.figures) == (101, 100, {"lag": 101, "pending": 0, "paused": 0})
 
 
 async def test_what_a_worker_has_read_counts_until_it_is_acknowledged(world: HealthWorld) -> None:
     await world.core.wal.read(limit=1, wait_seconds=0.01)
     await world.core.wal.add([1, 2, 3])
     read = await world.core.wal.read(limit=2)
-    assert (await world.of("wal-entries")).figures == {"lag": 1, "pending": 2}
+    assert (await world.of("wal-entries")).figures == {"lag": 1, "pending": 2, "paused": 0}
 
     await world.core.wal.acknowledge(read[0])
 
-    assert (await world.of("wal-entries")).figures == {"lag": 1, "pending": 1}
+    assert (await world.of("wal-entries")).figures == {"lag": 1, "pending": 1, "paused": 0}
 
 
 async def test_entries_that_no_worker_ever_read_are_a_warning(world: HealthWorld) -> None:
@@ -49,6 +51,20 @@ async def test_entries_that_no_worker_ever_read_are_a_warning(world: HealthWorld
 
     assert await world.turned() == {"wal-entries": WARNING}
     assert "no worker ever read the stream" in (await world.of("wal-entries")).summary
+
+
+async def test_what_a_pause_keeps_on_the_stream_is_no_trouble(world: HealthWorld) -> None:
+    strict = replace(world, settings=HealthSettings(wal_entries=1))
+    await world.core.wal.read(limit=1, wait_seconds=0.01)
+    await world.core.wal.add([(await world.core.sealed(chat)).id for chat in (1001, 1002)])
+    assert await strict.turned() == {"wal-entries": WARNING}
+
+    await world.core.pauses.pause(Activity.DRAFTING, reason="a new persona", actor="test")
+
+    assert await strict.turned() == {}
+    found = await strict.of("wal-entries")
+    assert (found.value, found.figures) == (0, {"lag": 2, "pending": 0, "paused": 2})
+    assert found.summary == "2 not taken up, 0 being drafted; 2 wait because drafting is paused"
 
 
 async def test_a_stuck_consumer_is_told_and_a_living_one_mends_it(world: HealthWorld) -> None:

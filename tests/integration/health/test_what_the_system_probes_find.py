@@ -85,6 +85,20 @@ async def test_a_disk_that_has_no_room_for_another_file_is_full(small_disk: Path
     assert "of the files" in found.summary
 
 
+async def test_a_disk_that_takes_no_writes_is_full_by_nature(small_disk: Path, tmp_path: Path) -> None:
+    (small_disk / "a").write_bytes(b"x" * 1_020_000)
+    assert (await disk(small_disk)).status is CRITICAL
+
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+
+    found = await disk(small_disk)
+    assert (found.status, found.value, found.summary) == (HEALTHY, None, "mounted read-only: nothing can fill it")
+    beside = DiskProbe(
+        id="d", title="Disk", group="system", folders=(small_disk, tmp_path), percent=0.0001, hint="clean up"
+    )
+    assert (await beside.measure()).summary.endswith(f"free at {tmp_path}"), "the other folder is still judged"
+
+
 async def test_a_process_that_burns_cpu_turns_the_probe() -> None:
     moments = iter((0.0, 100.0))
     probe = CpuProbe(percent=0.5, counts=CountsInMemory(), limits=ControlGroup(), now=lambda: next(moments))

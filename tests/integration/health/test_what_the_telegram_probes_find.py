@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from support.core import ACCOUNT
-from support.health_world import CRITICAL, HEALTHY, WARNING, HealthWorld
+from support.health_world import CRITICAL, HEALTHY, UNKNOWN, WARNING, HealthWorld
 from support.recovery_records import Records
 
 
@@ -115,6 +115,20 @@ async def test_a_connection_of_which_nothing_is_reported_yet_is_no_trouble(world
     assert await world.turned() == {}
     found = await world.of("telegram-link")
     assert found.summary == "0 of 1 account connected, nothing reported yet of the rest"
+
+
+async def test_an_owner_that_never_reports_anything_is_unknown_and_not_well(world: HealthWorld) -> None:
+    async with world.core.redis.use() as redis:
+        await redis.flushall()
+    await world.core.execute("UPDATE telegram_accounts SET owned_since = clock_timestamp() - interval '91 s'")
+
+    assert await world.turned() == {"telegram-link": UNKNOWN}
+    found = await world.of("telegram-link")
+    assert found.summary == f"nothing reported of {ACCOUNT}"
+    assert found.hint is not None
+
+    await world.core.own()
+    assert await world.turned() == {}, "the next owner has time to report"
 
 
 async def test_a_bot_that_waits_for_the_account_does_not_hide_its_owner_s_connection(world: HealthWorld) -> None:

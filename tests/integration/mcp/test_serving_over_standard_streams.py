@@ -118,6 +118,7 @@ def test_the_tools_are_printed_for_people_and_programs(tmp_path: Path) -> None:
     assert acting == {
         "acknowledge_alert": "reviewer",
         "silence_alert": "admin",
+        "unsilence_alert": "admin",
         "run_check": "reviewer",
         "start_recovery": "admin",
     }

@@ -26,7 +26,7 @@ from nadia.workflows.report import WorkflowReport
 from support.assistants import in_memory, read_json, words
 from support.core import ACCOUNT, Core
 
-ACTIONS = {"acknowledge_alert", "silence_alert", "run_check", "start_recovery"}
+ACTIONS = {"acknowledge_alert", "silence_alert", "unsilence_alert", "run_check", "start_recovery"}
 FAILING = Notice("daemon.job_failing", "redis-health failed three times", Severity.CRITICAL, {"job": "redis-health"})
 
 
@@ -291,8 +291,14 @@ async def test_an_assistant_silences_for_a_day_at_most(helper: Client, core: Cor
     result = await helper.call_tool("silence_alert", asked | {"hours": 24})
     assert not result.is_error, words(result)
     (alert,) = await Alerts(database=core.database).current()
-    assert len(alert.silenced_by) == 1
     assert len(await audited(core, "alert.silenced")) == 1
+    (silence,) = alert.silenced_by
+
+    ended = await helper.call_tool("unsilence_alert", {"silence": silence})
+    assert not ended.is_error, words(ended)
+    (alert,) = await Alerts(database=core.database).current()
+    assert alert.silenced_by == ()
+    assert (await helper.call_tool("unsilence_alert", {"silence": silence})).is_error
 
 
 async def test_an_assistant_runs_a_check_that_records(helper: Client, core: Core) -> None:

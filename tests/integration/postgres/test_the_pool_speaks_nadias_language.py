@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import traceback
 from collections.abc import AsyncIterator
 
 import psycopg
@@ -12,6 +13,8 @@ from nadia.embedded.servers import EmbeddedServers
 from nadia.errors import UnavailableError
 from nadia.postgres.database import Database, DatabaseError
 from support.servers import ClonedDatabase, short_folder, start_servers
+
+WRITTEN = "my flat is in Strait Street"
 
 
 @pytest.fixture
@@ -66,6 +69,35 @@ async def test_a_refused_statement_is_an_error_of_ours_on_one_line(db: Database,
             await conn.execute(statement)
     assert "\n" not in str(refused.value)
     assert await ask(db)
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("INSERT INTO notices (topic, severity, summary) VALUES (%(words)s, 'info', NULL)", "not-null constraint"),
+        ("INSERT INTO notices (topic, severity, summary) VALUES ('x', %(words)s, 'x')", "check constraint"),
+        ("SELECT %(words)s::text::int", "InvalidTextRepresentation"),
+        ("SELECT %(words)s::text::jsonb", "InvalidTextRepresentation"),
+        ("SELECT %(words)s::text::timestamptz", "InvalidDatetimeFormat"),
+    ],
+)
+async def test_no_trace_of_a_refused_statement_holds_what_a_customer_wrote(
+    db: Database, statement: str, said: str
+) -> None:
+    with pytest.raises(DatabaseError) as refused:
+        async with db.transaction() as conn:
+            await conn.execute(statement, {"words": WRITTEN})
+    told = "".join(traceback.format_exception(refused.value))
+    assert WRITTEN not in told
+    assert said in told
+    assert isinstance(refused.value.__cause__, psycopg.Error)
+
+
+async def test_why_there_is_no_connection_is_told_whole() -> None:
+    db = Database(dsn="postgresql://nobody@127.0.0.1:1/nowhere")
+    with pytest.raises(UnavailableError) as away:
+        await db.open(at_once=True)
+    assert "127.0.0.1" in str(away.value.__cause__)
 
 
 async def test_a_statement_that_takes_too_long_is_cut_off(db: Database) -> None:

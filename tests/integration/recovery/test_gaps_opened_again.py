@@ -129,10 +129,12 @@ async def test_a_chat_that_could_not_be_read_is_read_with_the_next_gap(downtime:
     refuse(downtime, unreadable)
     await downtime.recover(downtime.agent(most_attempts=2))
     assert (await downtime.chats())[1]["state"] == "failed"
+    assert (await downtime.notices(), await downtime.ended_notices()) == (["recovery.chat_unreadable"], [])
 
     unreadable.clear()
     await downtime.live(1, "hello?")
     await look_again(downtime, Reason.REQUEST)
+    assert await downtime.ended_notices() == ["recovery.chat_unreadable"]
 
     assert sorted(await downtime.texts(1)) == ["below the cursor by then", "hello?"]
     states = await downtime.core.execute("SELECT state FROM recovery_chats WHERE chat_id = 1 ORDER BY gap_id")

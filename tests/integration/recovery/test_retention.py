@@ -11,6 +11,7 @@ from nadia.recovery.config import RecoveryConfig
 from nadia.recovery.models import Reason
 from nadia.recovery.store import RecoveryStore
 from nadia.review.config import ReviewSettings
+from nadia.tracing.config import TracingSettings
 from support.core import ScriptedDrafter, running, until
 from support.recovering import Downtime
 
@@ -90,15 +91,18 @@ async def test_a_worker_sees_to_it(downtime: Downtime) -> None:
     await age(downtime, 31)
     core = downtime.core
     context: Any = SimpleNamespace(
-        config=SimpleNamespace(review=ReviewSettings()),
+        config=SimpleNamespace(review=ReviewSettings(), tracing=TracingSettings()),
         database=core.database,
         batches=core.batches,
         tracker=core.tracker,
         drafting=core.drafting(ScriptedDrafter()),
     )
 
+    await core.park((await core.sealed(5)).id, reason="long ago")
+    await core.execute("UPDATE notices SET at = at - interval '91 days'")
+
     async def is_pruned() -> bool:
-        return await kept(downtime) == (0, 0, 0)
+        return await kept(downtime) == (0, 0, 0) and not await core.value("SELECT count(*) FROM notices")
 
     async with running(worker_parts(context)["expiry"]):
         await until(is_pruned, what="the records' end")

@@ -363,6 +363,7 @@ async def test_a_list_of_chats_that_cannot_be_read_is_told_of(downtime: Downtime
         await downtime.until_closed()
     assert failed["error"] == "Telegram is unwell"
     assert await downtime.notices() == ["recovery.stopped"]
+    assert await downtime.ended_notices() == ["recovery.stopped"], "what was missed is read"
     assert await downtime.texts(2) == ["missed", "missed too"]
 
 

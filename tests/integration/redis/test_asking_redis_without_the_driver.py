@@ -93,6 +93,68 @@ async def test_a_refusal_names_its_kind_and_not_what_was_sent(bare: BareRedis) -
     assert await bare.send([Command(("ECHO", "still there"))]) == ["still there"]
 
 
+async def test_a_connection_that_died_while_idle_is_made_anew(
+    bare: BareRedis, redis_connection: RedisConnection
+) -> None:
+    script = Script("return 'ran'")
+    await bare.send([Command(("SET", "nadia:n", 1))])
+    await redis_connection.send([Command(("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"))])
+
+    assert await bare.send([Command(("INCR", "nadia:n")), Command(("ECHO", "here"))]) == [2, "here"]
+    await redis_connection.send([Command(("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"))])
+    assert await bare.run(script, keys=[], args=[]) == "ran"
+
+
+async def test_a_server_that_ends_each_connection_is_asked_again_once_and_only_then() -> None:
+    questions = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        questions.append(await reader.read(100))
+        if len(questions) == 1:
+            writer.write(b"+PONG\r\n")
+            questions.append(await reader.read(100))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    bare = BareRedis(RedisSource(url=f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0", timeout_seconds=5))
+    async with server:
+        assert await bare.send([Command(("PING",))]) == ["PONG"]
+        with pytest.raises(UnavailableError, match="cannot be reached"):
+            await bare.send([Command(("PING",))])
+    assert len(questions) == 3, "once over the kept connection, once over a new one"
+
+
+async def test_an_answer_that_breaks_off_is_not_asked_for_again() -> None:
+    questions = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answer in (b":1\r\n", b":"):
+            questions.append(await reader.read(100))
+            writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    bare = BareRedis(RedisSource(url=f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0", timeout_seconds=5))
+    async with server:
+        assert await bare.send([Command(("INCR", "n"))]) == [1]
+        with pytest.raises(UnavailableError, match="cannot be reached"):
+            await bare.send([Command(("INCR", "n"))])
+    assert len(questions) == 2
+
+
+async def test_a_refusal_within_a_list_is_a_refusal() -> None:
+    server, bare = await answering(b"*2\r\n:1\r\n*1\r\n-ERR what a customer wrote\r\n")
+    async with server:
+        with pytest.raises(UnavailableError) as refused:
+            await bare.send([Command(("PING",))])
+        await bare.close()
+    assert refused.value.message == "Redis refused a command (ERR)"
+
+
+async def test_nothing_to_ask_is_answered_at_once() -> None:
+    assert await BareRedis(RedisSource(url="redis://127.0.0.1:1/0")).send([]) == []
+
+
 async def test_a_wrong_password_is_a_refusal(redis_endpoint: RedisEndpoint) -> None:
     url = f"unix://{redis_endpoint.username}:wrong@{quote(str(redis_endpoint.socket_path))}"
 
@@ -110,7 +172,8 @@ async def test_another_database_of_the_server_is_another_one(redis_endpoint: Red
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"$5\r\nab", b"*3\r\n:1\r\n", b"HTTP/1.1 400 Bad\r\n\r\n", b"$x\r\n", b"x" * 99_999]
+    "text",
+    [b"", b"$5\r\nab", b"*3\r\n:1\r\n", b"HTTP/1.1 400 Bad\r\n\r\n", b"$x\r\n", b"x" * 99_999, b"*1\r\n" * 2_000],
 )
 async def test_what_is_no_redis_cannot_be_reached(text: bytes) -> None:
     server, bare = await answering(text)

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from nadia.conversations.pauses import Activity
 from nadia.conversations.transitions import TransitionError
@@ -34,6 +35,18 @@ async def test_what_was_approved_is_in_the_outbox_to_the_letter(world: World, re
     assert not decision["despite_newer"]
     assert await world.state(batch_id) == "approved"
     assert (await world.audit(batch_id))[-1] == ("batch.moved", "approved")
+
+
+async def test_what_a_reviewer_gives_as_reason_is_in_the_audit_log_and_in_no_log_file(
+    world: World, reviewer: ReviewerRef
+) -> None:
+    batch_id = await world.drafted(await world.customer())
+    with capture_logs() as logged:
+        await world.desk.reject(batch_id, reviewer, seen_revision=1, reason="Mina asked for her refund twice")
+    assert "batch.moved" in {entry["event"] for entry in logged}
+    assert "refund" not in repr(logged)
+    (moved,) = await world.execute("SELECT after FROM audit_log WHERE action = 'batch.moved' ORDER BY id DESC LIMIT 1")
+    assert moved["after"]["reason"] == "Mina asked for her refund twice"
 
 
 async def test_an_unchanged_draft_is_not_counted_as_edited(world: World, reviewer: ReviewerRef) -> None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any, LiteralString
 
+import psycopg
 import pytest
 
 from nadia.errors import UnavailableError
@@ -124,6 +125,17 @@ async def test_a_transaction_that_stays_open(core: Core) -> None:
     assert row[:2] == ["nadia", "idle in transaction"]
     assert "transaction of nadia: open for" in said(report)
     assert f"pg_terminate_backend({row[4]})" in str(report.findings[0].remedy)
+
+
+async def test_a_backup_s_transaction_is_shown_and_not_judged(core: Core, database: ClonedDatabase) -> None:
+    workflow = DbStats(connect=core.database.connection, connections_percent=80, transaction_seconds=0)
+    async with await psycopg.AsyncConnection.connect(database.app_dsn, application_name="pg_dump") as conn:
+        await conn.execute("SELECT count(*) FROM messages")
+        report = await workflow.run(DbStatsArguments())
+
+    (row,) = table(report, "open transactions").rows
+    assert row[:2] == ["pg_dump", "idle in transaction"]
+    assert "pg_dump" not in said(report)
 
 
 async def test_who_waits_for_whom(core: Core) -> None:

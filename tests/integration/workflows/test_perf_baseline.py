@@ -195,6 +195,17 @@ async def test_the_schedule_compares_with_its_own_last_one(
     assert report.answer.startswith("recorded as 2026-03-01T12:01:00Z; compared with automatic-1 (1 minute ago): ")
 
 
+async def test_what_the_schedule_measures_is_on_record_as_the_daemons(
+    workflow: Workflow, desk_database: Database, clock: HandClock
+) -> None:
+    for actor in ("cli:root", "account:1"):
+        await workflow(actor=actor).run(ask("create", automatic=True))
+        clock.advance(60)
+    async with desk_database.connection() as conn:
+        audited = await (await conn.execute("SELECT actor FROM audit_log ORDER BY id")).fetchall()
+    assert [row["actor"] for row in audited] == ["daemon", "account:1"], "no person's act is laid to the daemon"
+
+
 async def test_what_nadia_itself_took_lately_is_part_of_it(
     workflow: Workflow, redis_connection: RedisConnection, clock: HandClock
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
+from psycopg.rows import DictRow, dict_row
 
 from nadia.errors import UnavailableError
 from nadia.health.figure_recorder import FigureRecorder
@@ -20,8 +21,8 @@ from nadia.redis.connection import RedisConnection
 from nadia.redis.source import RedisSource
 from nadia.workflows.report import WorkflowReport
 from nadia.workflows.slow_api import POOL_WAITS, ROUTES, SlowApi, SlowApiArguments
-from nadia.workflows.slowness.activity import Activity, without_values
-from nadia.workflows.slowness.causes import of_transactions
+from nadia.workflows.slowness.activity import Activity, watch, without_values
+from nadia.workflows.slowness.causes import of_blocking, of_transactions
 from nadia.workflows.slowness.statements import METRIC
 from support.core import HandClock, until
 from support.servers import ClonedDatabase
@@ -162,7 +163,7 @@ async def test_a_lock_that_is_held_is_told_with_its_holder_and_who_waits(ask: As
     assert "secret-4711" not in report.model_dump_json()
 
 
-async def test_of_a_chain_of_locks_only_its_head_is_blamed(ask: Ask, database: ClonedDatabase) -> None:
+async def test_of_a_chain_of_blocking_only_its_head_is_blamed(ask: Ask, database: ClonedDatabase) -> None:
     async with (
         session(database, "head") as head,
         session(database, "middle") as middle,
@@ -293,7 +294,31 @@ def look(pid: int, *, behind: tuple[int, ...] = (), state: str = "active", trans
     }
 
 
-def test_a_long_transaction_is_told_unless_it_waits_or_holds_others_up() -> None:
+async def test_whom_a_session_waits_behind_is_asked_once_a_second(database: ClonedDatabase) -> None:
+    asked = []
+
+    class Listening(psycopg.AsyncConnection[DictRow]):
+        async def execute(self, query: Any, params: Any = None, **options: Any) -> psycopg.AsyncCursor[DictRow]:
+            asked.append(params["blockers"])
+            return await super().execute(query, params, **options)
+
+    async with await Listening.connect(database.app_dsn, autocommit=True, row_factory=dict_row) as conn:
+        activity = await watch(conn, seconds=0.35)
+    assert activity.looks == len(asked) >= 3
+    assert asked == [True] + [False] * (len(asked) - 1)
+
+
+def test_nobody_is_told_to_end_a_backup_that_holds_others_up() -> None:
+    activity = Activity()
+    activity.add([look(1) | {"application_name": "pg_dump"}, look(2, behind=(1,))])
+
+    (cause,) = of_blocking(activity)
+
+    assert cause.finding.subject == "lock of pg_dump (process 1)"
+    assert cause.finding.remedy == "wait until the backup is done"
+
+
+def test_a_long_transaction_is_told_unless_it_waits_or_holds_others_up_or_is_a_backup() -> None:
     activity = Activity()
     activity.add(
         [
@@ -302,6 +327,7 @@ def test_a_long_transaction_is_told_unless_it_waits_or_holds_others_up() -> None
             look(3, behind=(2,), transaction=45),
             look(4, state="idle in transaction", transaction=31),
             look(5, transaction=29),
+            look(6, state="idle in transaction", transaction=9_000) | {"application_name": "pg_dump"},
         ]
     )
     assert [cause.finding.subject for cause in of_transactions(activity)] == ["transaction of app 4 (process 4)"]
@@ -322,6 +348,15 @@ def test_a_holder_that_is_not_seen_is_told_by_its_process_and_a_circle_ends() ->
         ("SELECT  *\n FROM people WHERE name = 'Mina''s'", "SELECT * FROM people WHERE name = ?"),
         ("SELECT $1, 42, 1.5", "SELECT $1, ?, ?"),
         ("SELECT 'cut off in the mid", "SELECT ?"),
+        (r"SELECT E'it\'s a secret', e'\\', 'x'", "SELECT ?, ?, ?"),
+        (r"SELECT E'cut off \'", "SELECT ?"),
+        ("SELECT E'cut off \\", "SELECT ?"),
+        ("SELECT $$it's$$, $a1$ $$ 'x' $b$ $a1$, $2 FROM people", "SELECT ?, ?, $2 FROM people"),
+        ("SELECT $body$cut off in the mid", "SELECT ?"),
+        ("SELECT 1 -- don't\nFROM people WHERE name = 'Mina'", "SELECT ? FROM people WHERE name = ?"),
+        ("/* Mina's */ SELECT 'x' /* cut off, Mina's", "SELECT ?"),
+        ("SELECT \"it's\" FROM x WHERE name = 'Mina'", 'SELECT "it\'s" FROM x WHERE name = ?'),
+        ("SELECT '-- none', '/* none', '$$' FROM people", "SELECT ?, ?, ? FROM people"),
         ("x" * 500, "x" * 119 + "…"),
         ("", ""),
     ],

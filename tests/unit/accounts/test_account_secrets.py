@@ -105,6 +105,13 @@ class TestAddressThrottle:
             self.throttle.take("10.0.0.1")
         assert held.value.retry_after == 10
 
+    def test_asking_whether_one_is_left_takes_none(self) -> None:
+        for _ in range(50):
+            self.throttle.check("10.0.0.1")
+        self.spend("10.0.0.1")
+        with pytest.raises(ThrottledError):
+            self.throttle.check("10.0.0.1")
+
     def test_a_refused_attempt_does_not_prolong_the_wait(self) -> None:
         self.spend("10.0.0.1")
         for _ in range(50):

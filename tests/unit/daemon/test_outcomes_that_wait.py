@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from nadia.daemon.backlog import MOST, Backlog
-from nadia.daemon.conditions import JOB_FAILING, Observation
+from nadia.daemon.conditions import JOB_FAILING, PROBE_NOT_HEALTHY, Observation, Sighting
 from nadia.errors import UnavailableError
+from nadia.notices import Severity
+from nadia.postgres.failures import DatabaseError
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -17,7 +19,6 @@ def observation(number: int) -> Observation:
     return Observation(
         job="health-check",
         due_at=AT + timedelta(minutes=5 * number),
-        at=AT,
         every=timedelta(minutes=5),
         fencing_token=None,
         topics=(JOB_FAILING,),
@@ -70,6 +71,38 @@ async def test_a_restart_finds_them_also_behind_a_line_that_was_cut_off(tmp_path
     counting = Counting()
     await Backlog(file).hand_over(counting)
     assert counting.counted == [observation(1), observation(2)]
+
+
+async def test_one_that_can_never_be_counted_is_dropped_and_holds_up_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backlog, counting = Backlog(tmp_path / "backlog.jsonl"), Counting()
+    for number in range(3):
+        backlog.add(observation(number))
+
+    async def refusing(one: Observation) -> None:
+        if one == observation(1):
+            raise DatabaseError("PostgreSQL refused a statement: UntranslatableCharacter (22P05)")
+        await counting(one)
+
+    await backlog.hand_over(refusing)
+    assert counting.counted == [observation(0), observation(2)]
+    assert len(backlog) == 0
+    assert capsys.readouterr().out.count("daemon.outcome_dropped") == 1
+
+
+@pytest.mark.parametrize("known", [JOB_FAILING, PROBE_NOT_HEALTHY])
+async def test_a_line_of_another_version_is_passed_over(tmp_path: Path, known: str) -> None:
+    file = tmp_path / "backlog.jsonl"
+    sighting = Sighting(
+        topic=PROBE_NOT_HEALTHY, subject="wal", severity=Severity.WARNING, summary="look at it", times_to_tell=1
+    )
+    newer = observation(1).model_copy(update={"topics": (JOB_FAILING, PROBE_NOT_HEALTHY), "sighted": (sighting,)})
+    file.write_text(newer.model_dump_json().replace(known, "health.of_tomorrow") + "\n")
+    Backlog(file).add(observation(2))
+    counting = Counting()
+    await Backlog(file).hand_over(counting)
+    assert counting.counted == [observation(2)]
 
 
 async def test_a_disk_that_takes_nothing_loses_nothing(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def said(job: Job, outcome: RunOutcome, answer: WorkflowReport | None = None) ->
         by="test/1/a",
         report=answer,
     )
-    return observe(job, record, at=AT, fencing_token=1, failures_to_alert=3)
+    return observe(job, record, fencing_token=1, failures_to_alert=3)
 
 
 @pytest.mark.parametrize("outcome", [RunOutcome.FAILED, RunOutcome.TIMED_OUT])
@@ -81,12 +81,23 @@ def test_each_probe_that_is_not_healthy_is_a_thing_of_its_own() -> None:
     assert over.fingerprint == notice.fingerprint
 
 
-def test_what_cannot_be_judged_because_something_is_down_stays_as_it_was() -> None:
+def test_what_cannot_be_judged_because_a_server_is_down_stays_as_it_was() -> None:
     answer = report(HEALTH_CHECK, findings={"postgres-connection": HealthStatus.CRITICAL, "wal": HealthStatus.UNKNOWN})
     observation = said(HEALTH, RunOutcome.DONE, answer)
     assert observation is not None
     assert [one.subject for one in observation.sighted] == ["postgres-connection"]
     assert observation.in_doubt == ("wal",)
+
+
+def test_what_cannot_be_judged_is_not_hidden_by_whatever_else_is_critical() -> None:
+    answer = report(HEALTH_CHECK, findings={"disk": HealthStatus.CRITICAL, "telegram-link": HealthStatus.UNKNOWN})
+    observation = said(HEALTH, RunOutcome.DONE, answer)
+    assert observation is not None
+    assert {(one.subject, one.severity) for one in observation.sighted} == {
+        ("disk", Severity.CRITICAL),
+        ("telegram-link", Severity.WARNING),
+    }
+    assert observation.in_doubt == ()
 
 
 def test_what_cannot_be_judged_for_no_visible_reason_is_worth_a_warning() -> None:

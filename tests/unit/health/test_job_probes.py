@@ -134,6 +134,13 @@ async def test_calls_saved_are_told() -> None:
     assert found.figures["silences_percent"] == 99.0
 
 
+async def test_quiet_processes_that_ask_anew_each_time_are_sound() -> None:
+    found = await caches(peers={"memory": 100.0}, silences={"cache": 100.0, "database": 900.0})
+
+    assert (found.status, found.value) == (HEALTHY, 100.0)
+    assert (found.summary, found.figures["silences_percent"]) == ("200 of 1100 calls saved in an hour", 10.0)
+
+
 async def test_a_cold_cache_is_a_warning_once_there_were_enough_look_ups() -> None:
     few = await caches(peers={"telegram": 99.0})
     many = await caches(peers={"telegram": 50.0, "memory": 50.0}, silences={"cache": 500.0})

@@ -85,6 +85,19 @@ async def test_checks_in_quick_succession_always_have_one_to_compare_with(machin
     assert len(counts.recall()) <= 3
 
 
+async def test_a_count_of_long_ago_says_nothing_of_now(machine: Machine, counts: CpuCounts) -> None:
+    await machine.look(counts)
+    machine.work(901, busy=1802)
+
+    found = await machine.look(counts)
+    assert (found.status, found.value) == (HEALTHY, None)
+    assert found.summary == "load is measured from one check to the next, and there was none in the last 15 min"
+
+    machine.work(10, busy=20)
+    found = await machine.look(counts)
+    assert (found.status, found.value, found.figures["over_seconds"]) == (WARNING, 100.0, 10)
+
+
 async def test_counts_of_another_start_of_the_machine_say_nothing(machine: Machine, counts: CpuCounts) -> None:
     await machine.look(counts)
     machine.boot.write_text("second\n")

@@ -1,7 +1,6 @@
 """How much of the server one caller may have."""
 
 import asyncio
-from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -24,34 +23,51 @@ ONE = Caller(actor="account:1", role=Role.VIEWER, token="one")
 OTHER = Caller(actor="account:1", role=Role.VIEWER, token="other")
 
 
+async def nothing() -> None:
+    pass
+
+
 async def test_a_caller_has_some_places_and_others_have_theirs() -> None:
-    share = FairShare(at_once=2)
-    async with AsyncExitStack() as held:
-        await held.enter_async_context(share.of(ONE))
-        await held.enter_async_context(share.of(ONE))
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05), share.of(ONE):
-                pass
-        async with asyncio.timeout(5), share.of(OTHER):
-            pass
-    async with asyncio.timeout(5), share.of(ONE):
-        pass
+    share, leave = FairShare(at_once=2), asyncio.Event()
+    held = [asyncio.create_task(share.run(ONE, leave.wait, seconds=60)) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(TimeoutError):
+        await share.run(ONE, nothing, seconds=0.05)
+    await share.run(OTHER, nothing, seconds=5)
+    leave.set()
+    await asyncio.gather(*held)
+    await share.run(ONE, nothing, seconds=5)
 
 
 async def test_who_has_very_many_calls_under_way_is_refused_more() -> None:
-    share = FairShare(at_once=1, in_line=2)
+    share, leave = FairShare(at_once=1, in_line=2), asyncio.Event()
+    under_way = [asyncio.create_task(share.run(ONE, leave.wait, seconds=60)) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(RefusedError, match="2 calls"):
+        await share.run(ONE, nothing, seconds=5)
+    leave.set()
+    await asyncio.gather(*under_way)
+    await share.run(ONE, nothing, seconds=5)
 
-    async def wait() -> None:
-        async with share.of(ONE):
-            pass
 
-    async with share.of(ONE):
-        waiting = asyncio.create_task(wait())
+async def test_whoever_is_cancelled_again_and_again_still_tidies_up_and_holds_the_place_until_then() -> None:
+    share, tidied = FairShare(at_once=1), asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.05)
+            tidied.set()
+
+    asking = asyncio.create_task(share.run(ONE, work, seconds=60))
+    await asyncio.sleep(0.01)
+    while not asking.done():
+        asking.cancel()
         await asyncio.sleep(0)
-        with pytest.raises(RefusedError, match="2 calls"):
-            await wait()
-    await waiting
-    await wait()
+    assert not tidied.is_set()
+    await share.run(ONE, nothing, seconds=5)
+    assert tidied.is_set()
 
 
 async def test_waiting_for_a_place_counts_as_time(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,9 @@ def test_a_workflows_question_is_in_the_guide(assistance: Assistance) -> None:
             assert f"| {tool.description} |" in GUIDE
 
 
-def test_every_resource_is_in_the_guide(assistance: Assistance) -> None:
-    written = set(re.findall(r"^\| `(nadia://[^`]+)`", GUIDE, re.MULTILINE))
-    assert written == {CONVERSATION_TEMPLATE, *(resource.uri for resource in assistance.resources.fixed)}
+def test_every_resource_is_in_the_guide_with_its_role(assistance: Assistance) -> None:
+    written = dict(re.findall(r"^\| `(nadia://[^`]+)` \| (\w+)", GUIDE, re.MULTILINE))
+    uris = [*(resource.uri for resource in assistance.resources.fixed), "nadia://conversations/1"]
+    roles = {uri: assistance.role_for(uri) for uri in uris}
+    roles[CONVERSATION_TEMPLATE] = roles.pop("nadia://conversations/1")
+    assert written == roles

@@ -1,5 +1,6 @@
 """Log entries in files: complete, private, bounded, and never in anybody's way."""
 
+import fcntl
 import io
 import json
 import logging
@@ -171,6 +172,29 @@ def test_a_file_that_somebody_removed_is_begun_again(folder: Path, stream: io.St
     file.path.unlink()
     log.info("second")
     assert [entry["event"] for entry in entries(file.path)] == ["second"]
+
+
+def test_a_process_of_the_same_number_in_another_container_writes_a_file_of_its_own(
+    folder: Path, stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.mkdir(parents=True)
+    taken = folder / f"worker-{os.getpid()}.jsonl"
+    with taken.open("ab", buffering=0) as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        other.write(b'{"event": "theirs"}\n')
+        monkeypatch.setattr(log_files, "_TRY_AGAIN_SECONDS", 0.0)
+        file = log_to(folder, stream, file_bytes=1_000)
+        log = structlog.get_logger("nadia.test")
+        log.info("ours")
+        other.write(b'{"event": "theirs, too"}\n')
+        with room_for(file.path.stat().st_size + 30):
+            log.info("lost")
+        for _ in range(20):
+            log.info("ours")
+        assert [entry["event"] for entry in entries(taken)] == ["theirs", "theirs, too"]
+        assert file.path.name == f"worker-{os.getpid()}-2.jsonl"
+        assert (folder / f"worker-{os.getpid()}-2.jsonl.1").exists()
+        assert not (folder / f"worker-{os.getpid()}.jsonl.1").exists()
 
 
 def test_nothing_is_written_through_a_link_that_lies_in_the_way(

@@ -1,7 +1,9 @@
 """What the security check says of files and sockets, of packages and of what git tracks."""
 
 import os
+import random
 import socket
+import string
 import subprocess
 from pathlib import Path
 
@@ -188,11 +190,14 @@ def test_this_project_s_lock_file_leaves_nothing_open() -> None:
     assert [line.name for line in lines if line.version is None or not line.hashed] == []
 
 
+RANDOM = "".join(random.Random(4711).choices(string.ascii_letters + string.digits + "-_", k=350))
+
 # Put together here, so that this file holds none.
 PLANTED = {
     "a private key": "-----BEGIN RSA PRIVATE" + " KEY-----\nMIIEowIBAAKCAQEAr7Xw2Zq9\n",
     "an age key": "AGE-SECRET-" + "KEY-1QL3Z7HJY54PW3HYWW5AYYFG7ZQGVC7W3J2ELW8ZMRJ2KG5SFN9AQMCAQ8X",
     "a Telegram bot's token": "token = 110201543:" + "AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw1",
+    "a Telegram session": "SESSION=1" + "A" + RANDOM + "=",
     "a Telegram api hash": 'API_HASH="' + "9f4c7e01b2a86d53e0f1c3a59b7d2846" + '"',
     "an AWS access key": "AKIA" + "J7QK2ZX4MWN5RTLB",
     "an AWS secret key": "aws_secret_access_key = " + "wJalrXUtnFEMI/K7MDENG/bPxRfiCYzQ9p2Lk8Vd",
@@ -210,6 +215,18 @@ def test_each_kind_of_secret_is_found_where_it_stands(kind: str) -> None:
     assert list(secrets_in(f"first line\n{PLANTED[kind]}\n")) == [(2, kind)]
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ('{"key": "-----BEGIN PRIVATE' + ' KEY-----\\nMIIEowIBAAKCAQEAr7Xw2Zq9\\n"}', "a private key"),
+        ('KEY="-----BEGIN EC PRIVATE' + ' KEY-----\\\\r\\\\nMIIEowIBAAKCAQEAr7Xw2Zq9"', "a private key"),
+        ("postgresql://nadia:" + "x9Qm2L/7Vt4W/Kp8" + "@db.example.org/nadia", "a password in a URL"),
+    ],
+)
+def test_secrets_are_found_in_what_else_they_are_written_as(text: str, kind: str) -> None:
+    assert list(secrets_in(text)) == [(1, kind)]
+
+
 @pytest.mark.parametrize("kind", PLANTED)
 def test_one_that_its_line_allows_is_passed_over(kind: str) -> None:
     assert list(secrets_in(PLANTED[kind].replace("\n", " ") + f"  # {ALLOWED}\n")) == []
@@ -222,6 +239,7 @@ def test_one_that_its_line_allows_is_passed_over(kind: str) -> None:
         "postgresql://user:password@host/database",
         "postgresql://nadia:${POSTGRES_PASSWORD}@db.example.org/nadia",
         "redis://:of%2Fthe%40sentinel@127.0.0.1:1",
+        "https://pages.example.org:8080/with/a/Long2Path9/to/v3/image@sha256",
         "nadia_web_requests_total_is_a_metric_whose_name_is_long",
         "sk-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
     ],

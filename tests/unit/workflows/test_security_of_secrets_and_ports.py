@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 import psutil
 import pytest
@@ -129,6 +130,35 @@ def test_the_home_s_owner_and_its_children_are_nadia_s_processes_and_this_one_is
     assert child.pid in pids
     assert child.pid in family
     assert os.getpid() not in family
+
+
+@pytest.mark.parametrize(
+    ("command", "ours"),
+    [
+        ("/opt/nadia/bin/nadia up", True),
+        ("/usr/bin/python3 /opt/nadia/bin/nadia run bot", True),
+        ("python3.11 -I -m nadia up", True),
+        ("python -X dev -m nadia up", True),
+        ("/usr/bin/python3 /srv/monitoring/mcp_health_daemon.py --interval 30", True),
+        ("su nadia", False),
+        ("vim /etc/systemd/system/nadia", False),
+        ("sudo -u nadia psql", False),
+        ("python3 migrate.py nadia", False),
+        ("", False),
+    ],
+)
+def test_a_process_is_nadia_s_by_what_it_runs_and_not_by_what_it_is_given(
+    command: str, ours: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Listed:
+        pid = 1_000_000_000
+        info: ClassVar = {"cmdline": command.split()}
+
+        def children(self, *, recursive: bool) -> list[object]:
+            return []
+
+    monkeypatch.setattr(psutil, "process_iter", lambda _: [Listed()])
+    assert bool(list(nadia_processes(lambda: None))) is ours
 
 
 class _Scanner:

@@ -123,6 +123,9 @@ async def test_an_unreadable_connection_url_is_refused_without_being_repeated() 
         ("unix:///run/redis.sock", ["warning"]),
         (f"redis://:{PASSWORD}@cache.example.org/0", ["critical"]),
         ("redis://cache.example.org/0", ["critical", "critical"]),
+        (f"redis://:{PASSWORD}@cache.example.org/0?client_name=a@localhost", ["critical"]),
+        ("redis://cache.example.org?client_name=a:b@localhost", ["critical", "critical"]),
+        (f"redis://cache.example.org/0?password={PASSWORD}", ["critical"]),
         (f"redis://:{PASSWORD}@127.0.0.1:26379,s2.example.org:26379", ["critical"]),
     ],
 )

@@ -12,9 +12,13 @@ from typing import ClassVar, Final, Protocol
 from nadia.health.control_group import ControlGroup
 from nadia.health.models import HealthStatus
 from nadia.health.probe import Finding
+from nadia.health.wording import lasting
 
 SHORTEST_SECONDS: Final = 5.0
 """Less than this is a moment and no load, and mostly this very check."""
+
+LONGEST_SECONDS: Final = 900.0
+"""Over more than this, what is going on now is lost in the mean: three times as long as from one check to the next."""
 
 _SINCE_START: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -129,14 +133,16 @@ class CpuProbe:
     async def measure(self) -> Finding:
         """Say how busy the processors were since an earlier check."""
         count = self._count()
-        comparable = [past for past in self.counts.recall() if past.of == count.of and past.at <= count.at]
+        comparable = [
+            past for past in self.counts.recall() if past.of == count.of and 0 <= count.at - past.at <= LONGEST_SECONDS
+        ]
         old_enough = [past for past in comparable if count.at - past.at >= SHORTEST_SECONDS]
         # The one to compare with, and those that take its place when they are old enough.
         self.counts.remember([*old_enough[-1:], *comparable[len(old_enough) :][:1], count])
         if not old_enough:
             return Finding(
                 status=HealthStatus.HEALTHY,
-                summary="load is measured from one check to the next, and this is the first",
+                summary="load is measured from one check to the next, and there was none in the last 15 min",
                 unit="percent",
                 threshold=self.percent,
                 figures={"cores": count.cores},
@@ -147,7 +153,7 @@ class CpuProbe:
         above = load > self.percent
         return Finding(
             status=HealthStatus.WARNING if above else HealthStatus.HEALTHY,
-            summary=f"{load:.0f} % of {count.cores:g} cores in use over {_duration(seconds)}",
+            summary=f"{load:.0f} % of {count.cores:g} cores in use over {lasting(seconds)}",
             value=load,
             unit="percent",
             threshold=self.percent,
@@ -178,9 +184,3 @@ class CpuProbe:
             return self.boot.read_text(encoding="ascii").strip()
         except OSError:
             return ""
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"

@@ -28,7 +28,8 @@ class DiskProbe:
     id, title, group : str
         What it is called: there is one for the system, and one for the installation's own folders.
     folders : sequence of Path
-        The fullest counts. Of one that does not exist yet, the folder that it will be made in.
+        The fullest counts. Of one that does not exist yet, the folder that it will be made in. One on a read-only file
+        system, such as the image of a machine or container, does not count: nothing fills it.
     percent : float
         Share in use above which there is a warning; of the space for ordinary users, as `df` shows it.
     hint : str
@@ -46,6 +47,13 @@ class DiskProbe:
         """Say how full the fullest one is."""
         # A network file system that hangs must hang a thread, and not everything else.
         fullest = await asyncio.to_thread(self._fullest)
+        if fullest is None:
+            return Finding(
+                status=HealthStatus.HEALTHY,
+                summary="mounted read-only: nothing can fill it",
+                unit="percent",
+                threshold=self.percent,
+            )
         status = HealthStatus.HEALTHY
         if fullest.percent > self.percent:
             critical = fullest.percent > critical_above(self.percent)
@@ -59,13 +67,17 @@ class DiskProbe:
             hint=None if status is HealthStatus.HEALTHY else self.hint,
         )
 
-    def _fullest(self) -> _Space:
-        return max((_space(folder) for folder in self.folders), key=lambda space: space.percent)
+    def _fullest(self) -> _Space | None:
+        spaces = [space for folder in self.folders if (space := _space(folder))]
+        return max(spaces, key=lambda space: space.percent, default=None)
 
 
-def _space(folder: Path) -> _Space:
+def _space(folder: Path) -> _Space | None:
+    """Return how full a folder's file system is; None of one that takes no writes."""
     there = next(place for place in (folder, *folder.parents) if place.exists())
     found = os.statvfs(there)
+    if found.f_flag & os.ST_RDONLY:
+        return None
     used, usable = found.f_blocks - found.f_bfree, found.f_blocks - found.f_bfree + found.f_bavail
     bytes_percent = 100 * used / usable if usable else 0.0
     # Some file systems count no files: theirs are made as needed.

@@ -11,7 +11,7 @@ from nadia.health.wording import count, lasting
 
 @dataclass(frozen=True, kw_only=True)
 class PostgresTransactionsProbe:
-    """Looks for old transactions in this database, at work or idle.
+    """Looks for old transactions in this database, at work or idle; a backup's is told of and not judged.
 
     Parameters
     ----------
@@ -38,6 +38,9 @@ class PostgresTransactionsProbe:
         if is_old:
             doing = f", {lasting(idle)} of it idle" if idle > self.seconds else ""
             summary = f"one is open for {lasting(oldest)}{doing}: {_whose(reading.transaction_application)}"
+        if reading.backup_sessions:
+            age = f" for {lasting(reading.backup_seconds)}" if reading.backup_seconds is not None else ""
+            summary += f"; a backup runs{age}"
         if reading.hidden_sessions:
             summary += f"; {count(reading.hidden_sessions, 'session')} of other roles not visible"
         return Finding(
@@ -51,6 +54,8 @@ class PostgresTransactionsProbe:
                 "application": reading.transaction_application if is_old else None,
                 "pid": reading.transaction_pid if is_old else None,
                 "idle_seconds": idle,
+                "backup_sessions": reading.backup_sessions,
+                "backup_seconds": reading.backup_seconds,
                 "hidden_sessions": reading.hidden_sessions,
             },
         )

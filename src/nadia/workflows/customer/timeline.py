@@ -77,16 +77,19 @@ JOIN conversations c ON c.telegram_account_id = u.telegram_account_id AND u.payl
 WHERE c.id = ANY(%(conversations)s) ORDER BY u.id DESC LIMIT %(limit)s
 """
 
-# What people were told about it: about the person, a batch, a chat. Labels are text.
+# What people were told about it: about the person, a batch, a chat. Materialized: PostgreSQL cannot know how few they
+# are, and would go through all notices from the newest on to find enough.
 _NOTICES = f"""
-SELECT n.at, n.topic, n.severity, n.resolves FROM notices n
-WHERE n.labels @> ANY (ARRAY(
-    SELECT jsonb_build_object('person', %(person)s::text)
-    UNION ALL SELECT jsonb_build_object('batch', b.id::text) FROM ({_BATCHES_OF}) b
-    UNION ALL SELECT jsonb_build_object('account', c.telegram_account_id, 'chat', c.chat_id::text)
-    FROM conversations c WHERE c.id = ANY(%(conversations)s)
-))
-ORDER BY n.id DESC LIMIT %(limit)s
+WITH told AS MATERIALIZED (
+    SELECT n.id, n.at, n.topic, n.severity, n.resolves FROM notices n
+    WHERE n.labels @> ANY (ARRAY(
+        SELECT jsonb_build_object('person', %(person)s::text)
+        UNION ALL SELECT jsonb_build_object('batch', b.id::text) FROM ({_BATCHES_OF}) b
+        UNION ALL SELECT jsonb_build_object('account', c.telegram_account_id, 'chat', c.chat_id::text)
+        FROM conversations c WHERE c.id = ANY(%(conversations)s)
+    ))
+)
+SELECT at, topic, severity, resolves FROM told ORDER BY id DESC LIMIT %(limit)s
 """  # noqa: S608 - constants only
 
 

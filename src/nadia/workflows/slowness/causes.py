@@ -7,6 +7,7 @@ from typing import Final
 
 from nadia.health.figures import Distribution
 from nadia.health.models import HealthStatus
+from nadia.postgres.backups import BACKUP, how_to_end
 from nadia.workflows.report import WorkflowFinding
 from nadia.workflows.slowness.activity import RUNNING, Activity
 from nadia.workflows.slowness.statements import Statement, WholeReads
@@ -92,33 +93,35 @@ def of_statements(slow: Sequence[Statement]) -> Iterator[Cause]:
 def of_blocking(activity: Activity) -> Iterator[Cause]:
     """Yield who holds others up."""
     for one in activity.blocking():
-        who, doing = f"process {one.pid}", ""
+        who, doing, application = f"process {one.pid}", "", ""
         if one.blocker is not None:
-            who = f"{one.blocker.application} (process {one.pid})"
+            application = one.blocker.application
+            who = f"{application} (process {one.pid})"
             doing = f", {one.blocker.state} for {one.blocker.transaction_seconds:.0f} s"
         yield Cause(
             one.seconds * len(one.waiting),
             _warning(
                 f"lock of {who}",
                 f"holds up {_count(len(one.waiting), 'session')}, one for {one.seconds:.1f} s{doing}",
-                f"let its program end the transaction, or SELECT pg_terminate_backend({one.pid})",
+                how_to_end(application, one.pid),
             ),
         )
 
 
 def of_transactions(activity: Activity) -> Iterator[Cause]:
     """Yield transactions that are open for long."""
-    # Who waits cannot end, and who holds others up is told of already.
+    # Who waits cannot end, who holds others up is told of already, and a backup takes as long as it takes.
     passed_over = activity.waiting | activity.behind.keys()
     for one in activity.sessions.values():
-        if one.transaction_seconds >= _LONG_TRANSACTION_SECONDS and one.pid not in passed_over:
+        is_passed_over = one.pid in passed_over or one.application == BACKUP
+        if one.transaction_seconds >= _LONG_TRANSACTION_SECONDS and not is_passed_over:
             yield Cause(
                 one.transaction_seconds,
                 _warning(
                     f"transaction of {one.application} (process {one.pid})",
                     f"is open for {one.transaction_seconds:.0f} s ({one.state}): what it locked stays locked, and "
                     "vacuum cannot clean up behind it",
-                    f"let its program end it, or SELECT pg_terminate_backend({one.pid})",
+                    how_to_end(one.application, one.pid),
                 ),
             )
 

@@ -37,6 +37,9 @@ CREATE TABLE daemon_conditions (
     PRIMARY KEY (job, topic, subject)
 );
 
+-- Since when the owner acts for the account; a check asks whether it ought to have said something by now.
+ALTER TABLE telegram_accounts ADD COLUMN owned_since timestamptz;
+
 -- Notices of one fingerprint tell of one thing; older rows have none.
 ALTER TABLE notices ADD COLUMN fingerprint text;
 ALTER TABLE notices ADD COLUMN resolves boolean NOT NULL DEFAULT false;
@@ -89,6 +92,7 @@ DROP INDEX notices_by_time;
 DROP INDEX notices_by_fingerprint;
 ALTER TABLE notices DROP COLUMN resolves;
 ALTER TABLE notices DROP COLUMN fingerprint;
+ALTER TABLE telegram_accounts DROP COLUMN owned_since;
 DROP TABLE daemon_conditions;
 DROP TABLE daemon_jobs;
 DROP TABLE leases;

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from nadia.telegram.shared_calls import SharedCalls
+from nadia.shared_calls import SharedCalls
 from support.eventually import eventually
 
 
