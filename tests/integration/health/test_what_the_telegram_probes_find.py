@@ -120,7 +120,7 @@ async def test_a_connection_of_which_nothing_is_reported_yet_is_no_trouble(world
 async def test_an_owner_that_never_reports_anything_is_unknown_and_not_well(world: HealthWorld) -> None:
     async with world.core.redis.use() as redis:
         await redis.flushall()
-    await world.core.execute("UPDATE telegram_accounts SET owned_since = clock_timestamp() - interval '91 s'")
+    await world.core.execute("UPDATE telegram_accounts SET owned_since = owned_since - interval '91 s'")
 
     assert await world.turned() == {"telegram-link": UNKNOWN}
     found = await world.of("telegram-link")

@@ -26,10 +26,16 @@ class _Cache:
 
 
 CACHES: Final = (
-    _Cache("peers", "nadia_telegram_entity_lookups_total", "result", frozenset({"memory", "store", "shared"}), True),
+    _Cache(
+        "peers",
+        "nadia_telegram_entity_lookups_total",
+        "result",
+        frozenset({"memory", "store", "shared"}),
+        is_judged=True,
+    ),
     # Each process remembers for a short while only, and asks anew after each change: how many of its look-ups that
     # answers depends on how often it looks, and a sound desk of many quiet processes has few hits.
-    _Cache("silences", "nadia_quarantine_status_lookups_total", "answered_by", frozenset({"cache"}), False),
+    _Cache("silences", "nadia_quarantine_status_lookups_total", "answered_by", frozenset({"cache"}), is_judged=False),
 )
 
 
