@@ -24,7 +24,7 @@ def postgres_errors() -> Iterator[None]:
     Raises
     ------
     UnavailableError
-        If PostgreSQL cannot be reached, went away or took too long.
+        If PostgreSQL cannot be reached, went away, took too long or takes no writes, as a standby.
     DatabaseError
         If it refused a statement.
     """
@@ -43,6 +43,10 @@ def _translated(exc: psycopg.Error) -> NadiaError:
         )
     if isinstance(exc, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
         return UnavailableError("two transactions stood in each other's way", hint="try it again")
+    if isinstance(exc, psycopg.errors.ReadOnlySqlTransaction):
+        return UnavailableError(
+            "PostgreSQL takes no writes at the moment", hint="is it a standby? DATABASE_URL must lead to the primary"
+        )
     if isinstance(exc, psycopg.OperationalError | psycopg.InterfaceError):
         return UnavailableError(
             "PostgreSQL cannot be reached", hint="is the server up? DATABASE_URL says where it is looked for"

@@ -107,6 +107,13 @@ async def test_a_statement_that_takes_too_long_is_cut_off(db: Database) -> None:
     assert await ask(db)
 
 
+async def test_a_server_that_takes_no_writes_is_unavailable(db: Database) -> None:
+    with pytest.raises(UnavailableError, match="takes no writes"):
+        async with db.transaction() as conn:
+            await conn.execute("SET TRANSACTION READ ONLY")
+            await conn.execute("INSERT INTO daemon_jobs (job) VALUES ('any')")
+
+
 async def test_a_deadlock_is_said_to_be_one_and_may_be_tried_again(database: ClonedDatabase) -> None:
     db = Database(dsn=database.app_dsn, pool_size=4)
     await db.open()
