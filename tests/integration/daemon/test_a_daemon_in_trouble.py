@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from structlog.testing import capture_logs
 
 from nadia.daemon.child import ChildEnd
 from nadia.daemon.conditions import ANSWER_CRITICAL, JOB_FAILING, PROBE_NOT_HEALTHY
@@ -212,15 +213,16 @@ async def test_without_redis_everything_goes_on_and_the_history_is_complete_afte
     assert len(due) == 7
 
 
-async def test_an_emptied_redis_fills_again(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    async with world.running(world.daemon()):
-        await world.time.pass_for(minutes=11)
-        redis = await world.redis.get()
-        await redis.flushall()
-        await world.time.pass_for(minutes=11)
-        assert await redis.exists(DAEMON_STATUS)
-        assert len(await world.records("health-check")) == 2
-    assert capsys.readouterr().out.count("daemon.history_emptied") == 1
+async def test_an_emptied_redis_fills_again(world: World) -> None:
+    with capture_logs() as logged:
+        async with world.running(world.daemon()):
+            await world.time.pass_for(minutes=11)
+            redis = await world.redis.get()
+            await redis.flushall()
+            await world.time.pass_for(minutes=11)
+            assert await redis.exists(DAEMON_STATUS)
+            assert len(await world.records("health-check")) == 2
+    assert [entry["event"] for entry in logged].count("daemon.history_emptied") == 1
 
 
 async def test_garbage_in_the_history_is_no_record_and_is_cleaned_away(world: World) -> None:

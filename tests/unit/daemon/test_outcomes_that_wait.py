@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from nadia.daemon.backlog import MOST, Backlog
 from nadia.daemon.conditions import JOB_FAILING, PROBE_NOT_HEALTHY, Observation, Sighting
@@ -73,9 +74,7 @@ async def test_a_restart_finds_them_also_behind_a_line_that_was_cut_off(tmp_path
     assert counting.counted == [observation(1), observation(2)]
 
 
-async def test_one_that_can_never_be_counted_is_dropped_and_holds_up_none(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_one_that_can_never_be_counted_is_dropped_and_holds_up_none(tmp_path: Path) -> None:
     backlog, counting = Backlog(tmp_path / "backlog.jsonl"), Counting()
     for number in range(3):
         backlog.add(observation(number))
@@ -85,10 +84,11 @@ async def test_one_that_can_never_be_counted_is_dropped_and_holds_up_none(
             raise DatabaseError("PostgreSQL refused a statement: UntranslatableCharacter (22P05)")
         await counting(one)
 
-    await backlog.hand_over(refusing)
+    with capture_logs() as logged:
+        await backlog.hand_over(refusing)
     assert counting.counted == [observation(0), observation(2)]
     assert len(backlog) == 0
-    assert capsys.readouterr().out.count("daemon.outcome_dropped") == 1
+    assert [entry["event"] for entry in logged].count("daemon.outcome_dropped") == 1
 
 
 @pytest.mark.parametrize("known", [JOB_FAILING, PROBE_NOT_HEALTHY])
